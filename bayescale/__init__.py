@@ -1,0 +1,70 @@
+"""bayescale: neural scaling laws with posteriors.
+
+`fit` a law to a table of runs, then `predict`, `allocate` and compare. Importing the package imports
+neither JAX nor NumPyro: each name below loads what it needs when it is first used. The first fit sets
+JAX's compilation cache to the user's cache folder, unless one is configured (BAYESCALE_CACHE=off: none).
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayescale import datasets, models
+    from bayescale.declare import law_from
+    from bayescale.errors import BayescaleError, DataError, UsageError
+    from bayescale.fit import Fit, fit
+    from bayescale.law import Law, Param, derived, evaluate, laws, stated
+    from bayescale.runs import read_runs
+    from bayescale.storage import load
+
+_HOMES = {
+    "BayescaleError": "errors",
+    "DataError": "errors",
+    "Fit": "fit",
+    "Law": "law",
+    "Param": "law",
+    "UsageError": "errors",
+    "datasets": "",
+    "derived": "law",
+    "evaluate": "law",
+    "fit": "fit",
+    "law_from": "declare",
+    "laws": "law",
+    "load": "storage",
+    "models": "",
+    "read_runs": "runs",
+    "stated": "law",
+}
+
+__all__ = [
+    "BayescaleError",
+    "DataError",
+    "Fit",
+    "Law",
+    "Param",
+    "UsageError",
+    "datasets",
+    "derived",
+    "evaluate",
+    "fit",
+    "law_from",
+    "laws",
+    "load",
+    "models",
+    "read_runs",
+    "stated",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bayescale' has no attribute {name!r}")
+    home = _HOMES[name]
+    module = importlib.import_module(f"bayescale.{home or name}")
+    value = getattr(module, name) if home else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""``python -m bayescale``."""
+
+from bayescale.cli import main
+
+main()

@@ -1,0 +1,90 @@
+"""The command line: one file a command, each loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from bayescale.errors import BayescaleError, DataError
+
+COMMANDS = {
+    "fit": "Fit a law to a table of runs.",
+    "predict": "Predict the metric at given inputs, from a saved fit.",
+    "allocate": "Split compute between parameters and tokens, from a saved fit.",
+    "laws": "List the laws, or show one with its priors and published values.",
+    "data": "List the data sets, or print one.",
+}
+
+
+class Commands(click.Group):
+    """Subcommands that are imported when called, so that --help answers at once."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Names in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Import one."""
+        if name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"bayescale.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, with a hint where it is misspelt."""
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"there is no command {args[0]!r}.{hint}", context)
+        return super().resolve_command(context, args)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bayescale", message="bayescale %(version)s")
+def bayescale() -> None:
+    """Neural scaling laws with posteriors: fit, predict, allocate, compare.
+
+    Every command takes --json and then prints one JSON object on standard output. Exit status: 0 done, 1 the
+    data or the posterior cannot be trusted, 2 wrong usage.
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line; never a traceback (BAYESCALE_DEBUG=1 shows one)."""
+    try:
+        status = bayescale.main(arguments, prog_name="bayescale", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted; nothing was written")
+        status = 130
+    except BayescaleError as error:
+        _say(str(error))
+        status = 1 if isinstance(error, DataError) else 2
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (what reads our output has gone)
+        status = 0
+    except Exception as error:
+        if os.environ.get("BAYESCALE_DEBUG"):
+            raise
+        _say(f"this should not happen: {type(error).__name__}: {error}. BAYESCALE_DEBUG=1 shows where; please report it.")
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _say(message: str) -> None:
+    click.echo(f"bayescale: {message}", err=True)

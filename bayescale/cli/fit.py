@@ -1,0 +1,91 @@
+"""bayescale fit"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bayescale.cli.options import Pair, interval_option, json_option, print_json, seed_option
+
+
+@click.command("fit")
+@click.argument("data")
+@click.option("--law", "law", default="chinchilla", show_default=True, help="A law's name (`bayescale laws`), or FILE.py:NAME.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the fit to this NetCDF file.")
+@click.option("--set", "settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
+              help="Pin a constant (E=1.69), tie it (beta=alpha) or give it a prior (alpha='LogNormal(-1.2, 0.5)').")  # fmt: skip
+@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
+              help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
+@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
+@click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+@click.option("--chains", default=4, show_default=True, help="Chains, at least 4.")
+@click.option("--draws", default=1000, show_default=True, help="Draws a chain to begin with, a multiple of 250.")
+@click.option("--limit", default=8000, show_default=True, help="Draws a chain at which sampling stops.")
+@seed_option
+@interval_option
+@json_option
+def command(data: str, law: str, output: str | None, settings: tuple[tuple[str, str], ...], columns: tuple[tuple[str, str], ...],
+            where: tuple[tuple[str, str], ...], interval: float, as_json: bool, **effort: Any) -> int:  # fmt: skip
+    """Fit a law to DATA: a table (CSV, TSV, Parquet, JSON lines) or a data set's name (palm2)."""
+    from bayescale.declare import law_from
+    from bayescale.fit import fit
+    from bayescale.progress import bar
+    from bayescale.runs import read_runs, select
+    from bayescale.text import fit_text
+
+    spec = law_from(law)
+    if settings:
+        spec = spec.replace(**dict(settings))
+    runs = select(read_runs(data, columns=dict(columns)), dict(where))
+    if output:
+        _check_writable(output)
+    with bar() as progress:
+        found = fit(spec, runs, progress=progress, **effort)
+    if output:
+        found.save(output)
+    if as_json:
+        print_json(_json(found, interval))
+    else:
+        click.echo(fit_text(found, interval))
+        if output:
+            click.echo(f"\nSaved to {output}.", err=True)
+    return 0 if found.converged else 1
+
+
+def _check_writable(output: str) -> None:
+    """Find out before the work, not after it."""
+    from pathlib import Path
+
+    from bayescale.errors import UsageError
+
+    folder = Path(output).parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {str(folder)!r}")
+
+
+def _json(fit: Any, interval: float) -> dict[str, Any]:
+    from bayescale.estimate import as_json
+
+    table = fit.summary(interval)
+    entries = {name: as_json(row) for name, row in table.iterrows()}
+    for name in fit.constants:
+        entries[name] |= {k: float(table.loc[name, k]) for k in ("r_hat", "ess_bulk", "ess_tail")}
+    divergences = fit.samples.stats["diverging"].sum() if "diverging" in fit.samples.stats else 0
+    return {
+        "interval_mass": interval,
+        "law": fit.law.name,
+        "rows": fit.runs.rows,
+        "source": fit.runs.source,
+        "method": fit.samples.method,
+        "seed": fit.seed,
+        "converged": fit.converged,
+        "failures": list(fit.failures),
+        "divergences": int(divergences),
+        "k_hat": fit.samples.k_hat,
+        "seconds": dict(fit.seconds),
+        "warnings": list(fit.warnings),
+        "parameters": {n: entries[n] for n in fit.constants},
+        "derived": {n: e for n, e in entries.items() if n not in fit.constants},
+    }

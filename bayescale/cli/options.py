@@ -1,0 +1,128 @@
+"""Options and output that commands share."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+import numpy as np
+import pandas as pd
+
+from bayescale import estimate
+from bayescale.errors import DataError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INPUTS = ("N", "D", "C", "S", "B", "U")
+
+
+class Numbers(click.ParamType):
+    """Positive numbers separated by commas: 70e9 or 1e9,7e9."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """Text to an array."""
+        if not isinstance(value, str):
+            return value
+        try:
+            found = np.array([float(part) for part in value.split(",")])
+        except ValueError:
+            self.fail(f"{value!r} is not a number or numbers separated by commas, such as 1e9,7e9", param, context)
+        if not (np.isfinite(found) & (found > 0)).all():
+            self.fail(f"{value!r}: numbers must be positive and finite", param, context)
+        return found
+
+
+class Mass(click.ParamType):
+    """An interval's mass between 0 and 1."""
+
+    name = "mass"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        """Text to a mass."""
+        try:
+            mass = float(value)
+        except ValueError:
+            mass = math.nan
+        if not 0 < mass < 1:
+            self.fail(f"{value!r} is not a mass between 0 and 1 (0.9 for 90 %)", param, context)
+        return mass
+
+
+class Pair(click.ParamType):
+    """NAME=VALUE."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """Text to a pair."""
+        if not isinstance(value, str):
+            return value
+        name, equals, text = value.partition("=")
+        if not (equals and name.strip() and text.strip()):
+            self.fail(f"{value!r} is not NAME=VALUE", param, context)
+        return name.strip(), text.strip()
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+interval_option = click.option(
+    "--interval", type=Mass(), default=estimate.INTERVAL, show_default=True, help="Mass of the equal-tailed intervals."
+)
+law_option = click.option("--law", "law", help="The fit's law, where it does not ship: FILE.py:NAME.")
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+
+
+def input_options(function: F) -> F:
+    """Options for a law's inputs: --N, --D, ... and --at NAME=VALUES for any other."""
+    function = click.option("--at", "others", type=Pair(), multiple=True, help="Another input of the law: NAME=VALUES.")(function)
+    for name in reversed(INPUTS):
+        function = click.option(f"--{name}", name, type=Numbers(), help=f"Values of {name}, separated by commas.")(function)
+    return function
+
+
+def given_inputs(options: dict[str, Any]) -> dict[str, Any]:
+    """The inputs among a command's options."""
+    inputs = {n: options[n] for n in INPUTS if options[n] is not None}
+    return inputs | {n: Numbers().convert(v, None, None) for n, v in options["others"]}
+
+
+def trusted_fit(path: str, law: str | None) -> Any:
+    """A saved fit, refused where it has not converged."""
+    from bayescale.storage import load
+
+    fit = load(path, law=law)
+    if not fit.converged:
+        raise DataError(f"{path} has not converged and is no answer: {'; '.join(fit.failures)}")
+    return fit
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """One JSON object on standard output; what is not a finite number is null."""
+    click.echo(json.dumps(_plain(content), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def estimates_by_point(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a tidy table as one dict a point: its inputs, and an estimate for each quantity."""
+    columns = list(table.columns)
+    points = columns[: columns.index("quantity")]
+    repeats = table.groupby([*points, "quantity"], sort=False, dropna=False).cumcount()
+    found = []
+    for key, part in table.groupby([repeats, *points], sort=False):
+        entry: dict[str, Any] = dict(zip(points, key[1:], strict=True))
+        entry |= {row["quantity"]: estimate.as_json(row) for _, row in part.iterrows()}
+        found.append(entry)
+    return found

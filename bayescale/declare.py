@@ -1,0 +1,149 @@
+"""Text <-> priors: what `--set alpha=LogNormal(-1.2, 0.5)` and a saved fit write, read without executing it."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import hashlib
+import importlib.util
+import inspect
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpyro.distributions as dist
+from numpyro.distributions import Distribution
+
+from bayescale.errors import UsageError
+
+if TYPE_CHECKING:
+    from bayescale.law import Law
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """' Did you mean ...?' after a misspelt word, or a full stop."""
+    close = difflib.get_close_matches(word, list(choices), n=1)
+    return f". Did you mean {close[0]!r}?" if close else "."
+
+
+def distribution_text(prior: Distribution, *, rounded: bool = False) -> str:
+    """A prior as the call that makes it: ``LogNormal(loc=-1.2, scale=0.5)``."""
+    names = [n for n in inspect.signature(type(prior).__init__).parameters if n in prior.arg_constraints]
+    values = {n: getattr(prior, n) for n in names}
+    try:
+        return f"{type(prior).__name__}({', '.join(f'{n}={float(v):.6g}' if rounded else f'{n}={float(v)!r}' for n, v in values.items())})"
+    except (TypeError, ValueError):
+        return f"{type(prior).__name__}(...)"
+
+
+def parse_setting(text: str, fields: Iterable[str], where: str) -> Any:
+    """A constant's setting from text: a number (pins it), another constant's name (ties it), or a prior.
+
+    Priors are calls of a NumPyro distribution with numbers: ``LogNormal(-1.2, 0.5)``, ``Uniform(low=1, high=2)``;
+    ``log(0.3)`` is allowed as a number.
+
+    Raises
+    ------
+    UsageError
+        Where the text is none of these.
+    """
+    fields = tuple(fields)
+    text = text.strip()
+    if text in fields:
+        return text
+    accepted = "a number, another constant's name, or a prior such as LogNormal(-1.2, 0.5)"
+    try:
+        node = ast.parse(text, mode="eval").body
+        if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id == "log"):
+            return _call(node)
+        return _number(node)
+    except UsageError as error:
+        raise UsageError(f"{where} = {text!r}: {error}") from None
+    except (SyntaxError, ValueError, OverflowError):
+        hint = did_you_mean(text, fields)
+        raise UsageError(f"{where} = {text!r} is not {accepted}{hint}") from None
+
+
+def _call(node: ast.Call) -> Distribution:
+    if not isinstance(node.func, ast.Name):
+        raise UsageError("a prior is written as its name and numbers, such as LogNormal(-1.2, 0.5).")
+    name = node.func.id
+    cls = getattr(dist, name, None)
+    if not (inspect.isclass(cls) and issubclass(cls, Distribution)):
+        raise UsageError(f"NumPyro has no distribution {name!r}{did_you_mean(name, dist.__all__)}")
+    arguments = [_number(a) for a in node.args]
+    named = {str(k.arg): _number(k.value) for k in node.keywords}
+    try:
+        prior = cls(*arguments, **named, validate_args=True)
+    except Exception as error:  # NumPyro raises several types for a wrong signature or a value outside its domain
+        raise UsageError(f"{name} does not take these numbers ({str(error).splitlines()[0]}).") from None
+    if prior.batch_shape or prior.event_shape or prior.is_discrete:
+        raise UsageError(f"{name} is not a continuous prior of one number.")
+    return prior
+
+
+def _number(node: ast.expr) -> float:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        value = _number(node.operand)
+        return -value if isinstance(node.op, ast.USub) else value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "log" and len(node.args) == 1:
+        return math.log(_number(node.args[0]))
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return float(node.value)
+    raise ValueError("not a number")
+
+
+def law_from(spec: Any) -> Law:
+    """A law from whatever names one: a law, its class, its registered name, or ``file.py:Name``.
+
+    Raises
+    ------
+    UsageError
+        Where nothing of that name exists, or the file does not declare it.
+    """
+    from bayescale.law import Law, laws
+
+    if isinstance(spec, Law):
+        return spec
+    if inspect.isclass(spec) and issubclass(spec, Law) and spec is not Law:
+        return spec()
+    if not isinstance(spec, str):
+        raise UsageError(f"a law is given by name, as a law, or as 'file.py:Name', not as {type(spec).__name__}")
+    if ".py" in spec:
+        return _law_in_file(spec)()
+    known = laws()
+    if spec not in known:
+        raise UsageError(f"there is no law {spec!r}{did_you_mean(spec, known)} `bayescale laws` lists them.")
+    return known[spec]()
+
+
+def _law_in_file(spec: str) -> type[Law]:
+    from bayescale.law import Law
+
+    path, _, name = spec.partition(".py:") if ".py:" in spec else (spec.removesuffix(".py"), "", "")
+    file = Path(path + ".py")
+    if not file.is_file():
+        raise UsageError(f"there is no file {str(file)!r} to read a law from")
+    label = f"bayescale_law_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    module_spec = importlib.util.spec_from_file_location(label, file)
+    assert module_spec is not None and module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[label] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[label]
+        raise UsageError(f"{file} cannot be read as a law: {type(error).__name__}: {error}") from error
+    found = {
+        key: c
+        for c in vars(module).values()
+        if inspect.isclass(c) and issubclass(c, Law) and c.__module__ == label
+        for key in (c.name, c.__name__)
+    }
+    if not name and len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    if name not in found:
+        raise UsageError(f"{file} declares {', '.join(sorted(found)) or 'no law'}; write {file}:NAME with one of them")
+    return found[name]

@@ -1,0 +1,288 @@
+"""`fit` and `Fit`: what a user holds between a table of runs and its predictions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayescale import estimate
+from bayescale.declare import law_from
+from bayescale.errors import UsageError
+from bayescale.law import Centre, Law
+from bayescale.likelihood import Likelihood, likelihood_from
+from bayescale.posterior.nuts import CHUNK
+from bayescale.posterior.sample import Effort, Samples, sample
+from bayescale.posterior.target import Data, Target, centre_of, padded, target_of
+from bayescale.progress import Progress, silent
+from bayescale.runs import Observations, observations, read_runs
+
+if TYPE_CHECKING:
+    import xarray
+
+METHODS = ("nuts", "laplace")
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A law's posterior given a table of runs.
+
+    Attributes
+    ----------
+    law : Law
+        As it was fitted, with its priors.
+    likelihood : Likelihood
+    runs : Observations
+        The rows that were fitted.
+    centre : Centre
+        Where the priors are stated.
+    samples : Samples
+        Draws, diagnostics and how they came about.
+    seed : int
+    seconds : dict
+        Wall time of the fit: 'total' and 'sampling'.
+    """
+
+    law: Law
+    likelihood: Likelihood
+    runs: Observations
+    centre: Centre
+    samples: Samples
+    seed: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the draws passed every check; if not, `failures` says why and they are no answer."""
+        return not self.samples.failures
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why the draws are not to be trusted, a sentence each."""
+        return self.samples.failures
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What to distrust: failures first, then the posterior's notes, what the data leave open, the table's oddities."""
+        return (*self.failures, *self.samples.notes, *undetermined(self), *self.runs.warnings)
+
+    @property
+    def constants(self) -> dict[str, np.ndarray]:
+        """Draws of the law's and the noise's constants, shape (chain, draw) each."""
+        return self.samples.constants
+
+    @cached_property
+    def target(self) -> Target:
+        """The posterior as a density, with its compiled programs."""
+        return target_of(self.law, self.likelihood)
+
+    @cached_property
+    def padded(self) -> Data:
+        """The rows as the compiled programs read them."""
+        return padded(self.runs.inputs, self.runs.observed, self.runs.se, self.centre, self.law.metric)
+
+    def thinned(self, most: int = 4000) -> dict[str, np.ndarray]:
+        """At most `most` evenly spaced draws of each constant, chains joined, shape (draw,)."""
+        flat = {n: x.reshape(-1) for n, x in self.constants.items()}
+        total = len(next(iter(flat.values())))
+        step = max(1, -(-total // most))
+        return {n: x[::step] for n, x in flat.items()}
+
+    def summary(self, interval: float = estimate.INTERVAL) -> pd.DataFrame:
+        """Constants and derived quantities with intervals and diagnostics.
+
+        Parameters
+        ----------
+        interval : float
+            Mass of the equal-tailed interval.
+
+        Returns
+        -------
+        DataFrame
+            Index: constants of the law, of the noise, and derived quantities that need no inputs. Columns:
+            median, mean, sd, low, high, r_hat, ess_bulk, ess_tail (NaN for derived quantities).
+        """
+        estimate.checked_interval(interval)
+        rows = {}
+        for name, draws in self.constants.items():
+            rows[name] = {**estimate.summarise(draws.ravel(), interval), **self.samples.diagnostics[name]}
+        for name, needs in type(self.law).quantities().items():
+            if not needs:
+                rows[name] = estimate.summarise(self.derive_draws(name), interval)
+        return pd.DataFrame.from_dict(rows, orient="index").astype(float)
+
+    def derive_draws(self, quantity: str, **inputs: Any) -> np.ndarray:
+        """A derived quantity of the law at every draw, shape (draw,) or (draw, point); see `derive`."""
+        from bayescale.predict import quantity_draws
+
+        return quantity_draws(self, quantity, inputs)
+
+    def derive(self, quantity: str, *, interval: float = estimate.INTERVAL, **inputs: Any) -> pd.DataFrame:
+        """A derived quantity of the law, with an interval.
+
+        Parameters
+        ----------
+        quantity : str
+            A method of the law that is marked `derived` (``type(fit.law).quantities()`` lists them).
+        **inputs : array_like
+            What it needs, each a number or an array.
+
+        Returns
+        -------
+        DataFrame
+            The inputs and median, mean, sd, low, high; one row a point.
+        """
+        from bayescale.predict import derive
+
+        return derive(self, quantity, interval=interval, **inputs)
+
+    def predict(self, runs: Any = None, *, interval: float = estimate.INTERVAL, **inputs: Any) -> pd.DataFrame:
+        """The law's value and a new run's, with intervals; see `bayescale.predict.predict`."""
+        from bayescale.predict import predict
+
+        return predict(self, runs, interval=interval, **inputs)
+
+    def predict_draws(self, runs: Any = None, **inputs: Any) -> xarray.Dataset:
+        """Draws behind `predict`: variables mean_curve and new_run, dimensions (draw, point)."""
+        from bayescale.predict import predict_draws
+
+        return predict_draws(self, runs, **inputs)
+
+    def allocate(self, C: Any = None, *, loss: Any = None, N: Any = None, interval: float = estimate.INTERVAL) -> pd.DataFrame:
+        """The compute-optimal N, D, D/N and loss of budgets, or the compute for a loss; see `bayescale.allocate.allocate`."""
+        from bayescale.allocate import allocate
+
+        return allocate(self, C, loss=loss, N=N, interval=interval)
+
+    def allocate_draws(self, C: Any) -> xarray.Dataset:
+        """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss, dimensions (draw, C)."""
+        from bayescale.allocate import allocate_draws
+
+        return allocate_draws(self, C)
+
+    def penalty(self, N: Any, D: Any, *, interval: float = estimate.INTERVAL) -> pd.DataFrame:
+        """What training N parameters on D tokens costs against the optimum; see `bayescale.allocate.penalty`."""
+        from bayescale.allocate import penalty
+
+        return penalty(self, N, D, interval=interval)
+
+    @cached_property
+    def data(self) -> xarray.DataTree:
+        """Everything as an xarray DataTree in ArviZ's schema: any ``arviz`` function takes it."""
+        from bayescale.storage import data_tree
+
+        return data_tree(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
+        from bayescale.storage import save
+
+        save(self, path)
+
+    def __repr__(self) -> str:
+        from bayescale.text import fit_text
+
+        return fit_text(self)
+
+
+def fit(
+    law: Any,
+    runs: Any,
+    *,
+    likelihood: Any = "student_t",
+    method: str = "nuts",
+    seed: int = 0,
+    chains: int = 4,
+    draws: int = 1000,
+    limit: int = 8000,
+    centre: Mapping[str, float] | None = None,
+    progress: Progress = silent,
+) -> Fit:
+    """Fit a law to a table of runs.
+
+    Parameters
+    ----------
+    law : str, Law or type
+        A law's name, a law (``models.Chinchilla(E=1.69)``), its class, or ``"file.py:Name"``.
+    runs : DataFrame, str or Path
+        A table with the law's inputs and its metric; whatever `read_runs` takes.
+    likelihood : {'student_t', 'normal', 'laplace'} or Likelihood
+        How observations scatter about the law on the log scale.
+    method : {'nuts', 'laplace'}
+        NUTS, or importance-weighted Laplace: tens of milliseconds, refused by its own gate where it would be wrong.
+    seed : int
+        Same seed, same draws.
+    chains, draws, limit : int
+        Chains (at least 4), draws a chain to begin with (a multiple of 250), and draws a chain at which
+        sampling stops even if it has not converged.
+    centre : mapping, optional
+        Where priors are stated (input and metric -> value), instead of the data's own centre.
+    progress : callable
+        Told of (stage, done, total).
+
+    Returns
+    -------
+    Fit
+        Check `Fit.converged` before use; ``print(fit)`` leads with it.
+
+    Raises
+    ------
+    DataError
+        The table cannot determine the law, or has cells that are no measurements.
+    UsageError
+        An option, name or file is wrong.
+    """
+    begun = time.perf_counter()
+    spec = law_from(law)
+    scatter = likelihood_from(likelihood)
+    _check_effort(method, seed, chains, draws, limit)
+    table = observations(
+        read_runs(runs) if isinstance(runs, str | Path) else runs,
+        inputs=spec.inputs,
+        metric=spec.metric,
+        constants=len(spec.free),
+        law=spec.name,
+    )
+    at = centre_of(table.inputs, spec.metric, table.observed)
+    if centre is not None:
+        at = Centre({**at.values, **{n: float(v) for n, v in centre.items()}})
+    samples = sample(
+        target_of(spec, scatter),
+        padded(table.inputs, table.observed, table.se, at, spec.metric),
+        method=method,
+        seed=seed,
+        effort=Effort(chains=chains, draws=draws, limit=limit),
+        progress=progress,
+    )
+    seconds = {"total": time.perf_counter() - begun, "sampling": samples.seconds.get("sampling", 0.0)}
+    return Fit(spec, scatter, table, at, samples, seed, seconds)
+
+
+def undetermined(fit: Fit) -> tuple[str, ...]:
+    """Constants of the law whose posterior is, or nearly is, their prior; a sentence each."""
+    sites = list(fit.target.sites)
+    spread, prior = fit.samples.z.reshape(-1, len(sites)).std(axis=0), fit.samples.prior.std(axis=0)
+    told = []
+    for name, ratio in zip(sites, spread / prior, strict=True):
+        constant = name.removesuffix("_stated")
+        if constant in fit.law.fields and ratio > 0.7:
+            how = "its posterior is its prior" if ratio > 0.9 else f"its posterior is {ratio:.0%} as wide as its prior"
+            told.append(f"these data hardly determine {constant}: {how}")
+    return tuple(told)
+
+
+def _check_effort(method: str, seed: int, chains: int, draws: int, limit: int) -> None:
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise UsageError(f"seed is a whole number from 0 up, not {seed!r}")
+    if chains < 4:
+        raise UsageError(f"chains is at least 4, so that their disagreement can be seen; not {chains}")
+    if draws < CHUNK or draws % CHUNK or limit < draws:
+        raise UsageError(f"draws is a multiple of {CHUNK} and at most limit; found draws={draws}, limit={limit}")

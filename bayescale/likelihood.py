@@ -1,0 +1,155 @@
+"""How an observed metric scatters about its law: on the log scale, with learned scale and tails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import log
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jax import lax, random
+from numpyro.distributions import Distribution, constraints
+from numpyro.distributions.util import is_prng_key, validate_sample
+
+from bayescale.declare import did_you_mean, distribution_text
+from bayescale.errors import UsageError
+
+
+class Scatter(Distribution):  # type: ignore[misc]
+    """The distribution of a metric whose log is `log_mean` plus `scale` times a standard residual.
+
+    Densities are on the metric's own scale (the Jacobian 1/value is included), so that laws that
+    predict the same metric can be compared.
+
+    Parameters
+    ----------
+    log_mean, scale : array_like
+        Log of the law and scale of the residual; they broadcast.
+    tails : float or {'normal', 'laplace'}
+        Degrees of freedom of a Student-t residual, or another residual's name.
+    """
+
+    support = constraints.positive
+    reparametrized_params = ["log_mean", "scale"]
+
+    def __init__(self, log_mean: Any, scale: Any, tails: Any, *, validate_args: bool | None = None) -> None:
+        self.log_mean, self.scale, self.tails = log_mean, scale, tails
+        shape = lax.broadcast_shapes(jnp.shape(log_mean), jnp.shape(scale))
+        super().__init__(batch_shape=shape, validate_args=validate_args)
+
+    @validate_sample  # type: ignore[untyped-decorator]
+    def log_prob(self, value: Any) -> Any:
+        log_value = jnp.log(value)
+        r = (log_value - self.log_mean) / self.scale
+        if isinstance(self.tails, str):
+            residual = -0.5 * (r * r + log(2 * jnp.pi)) if self.tails == "normal" else -jnp.abs(r) - log(2.0)
+        else:
+            # tails and scale are usually single numbers: their normaliser is then computed once, not per row
+            nu = self.tails
+            normaliser = lax.lgamma((nu + 1) / 2) - lax.lgamma(nu / 2) - 0.5 * jnp.log(nu * jnp.pi)
+            residual = normaliser - (nu + 1) / 2 * jnp.log1p(r * r / nu)
+        return residual - jnp.log(self.scale) - log_value
+
+    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+        assert is_prng_key(key)
+        shape = sample_shape + self.batch_shape
+        if self.tails == "normal" if isinstance(self.tails, str) else False:
+            r = random.normal(key, shape, dtype=float)
+        elif isinstance(self.tails, str):
+            r = random.laplace(key, shape, dtype=float)
+        else:
+            r = random.t(key, self.tails, shape, dtype=float)
+        return jnp.exp(self.log_mean + self.scale * r)
+
+
+@dataclass(frozen=True, eq=False)
+class Likelihood:
+    """Base of the likelihoods: fields are priors of the noise constants, or numbers to pin them.
+
+    ``loss_se``, where the table has it, is added to the learned scale in quadrature (on the log scale
+    it is loss_se / loss).
+    """
+
+    name: ClassVar[str] = ""
+    sigma: Any = field(default=dist.LogNormal(log(0.01), 1.0))
+
+    def tails(self, draws: Mapping[str, Any]) -> Any:
+        """The residual's tails, given drawn constants."""
+        raise NotImplementedError
+
+    def sample(self) -> dict[str, Any]:
+        """Draw the noise constants: NumPyro's model of the scatter."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {n: numpyro.sample(n, v) if isinstance(v, Distribution) else float(v) for n, v in values}
+
+    def drawn(self, constants: Mapping[str, Any]) -> dict[str, Any]:
+        """The noise constants among `constants`, with the pinned ones."""
+        return {f.name: constants.get(f.name, getattr(self, f.name)) for f in fields(self)}
+
+    def scatter(self, mean: Any, draws: Mapping[str, Any], log_se: Any = None) -> Scatter:
+        """The distribution of observations about `mean`, given drawn noise constants."""
+        sigma = draws["sigma"]
+        scale = sigma if log_se is None else jnp.sqrt(sigma**2 + log_se**2)
+        return Scatter(jnp.log(mean), scale, self.tails(draws))
+
+    def __repr__(self) -> str:
+        parts = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return f"{self.name}({', '.join(f'{n}={distribution_text(v) if isinstance(v, Distribution) else v}' for n, v in parts)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StudentT(Likelihood):
+    """log loss ~ Student-t(nu, log law, sigma): nu is learned and its prior reaches below 2.
+
+    Juarez & Steel 2010 argue for a prior on nu that leaves the data to decide; this one has 18 % below 2
+    (five odd rows among 245 pull it to 1.6) and 4 % above 30 (where it is as good as normal).
+    """
+
+    name: ClassVar[str] = "student_t"
+    nu: Any = field(default=dist.LogNormal(log(5.0), 1.0))
+
+    def tails(self, draws: Mapping[str, Any]) -> Any:
+        return draws["nu"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Normal(Likelihood):
+    """log loss ~ Normal(log law, sigma): every row counts as much as its distance squared."""
+
+    name: ClassVar[str] = "normal"
+
+    def tails(self, draws: Mapping[str, Any]) -> Any:
+        return "normal"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Laplace(Likelihood):
+    """log loss ~ Laplace(log law, sigma): the Bayesian counterpart of least absolute deviations."""
+
+    name: ClassVar[str] = "laplace"
+
+    def tails(self, draws: Mapping[str, Any]) -> Any:
+        return "laplace"
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {c.name: c for c in (StudentT, Normal, Laplace)}
+
+
+def likelihood_from(spec: Any) -> Likelihood:
+    """A likelihood from its name, its class or itself.
+
+    Raises
+    ------
+    UsageError
+        Where there is none of that name.
+    """
+    if isinstance(spec, Likelihood):
+        return spec
+    if isinstance(spec, type) and issubclass(spec, Likelihood):
+        return spec()
+    if spec not in LIKELIHOODS:
+        raise UsageError(f"there is no likelihood {spec!r}{did_you_mean(str(spec), LIKELIHOODS)} There are: {', '.join(LIKELIHOODS)}.")
+    return LIKELIHOODS[spec]()

@@ -1,0 +1,99 @@
+"""The quick posterior: importance sampling with a Student-t proposal fitted to the mode's curvature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayescale.posterior.diagnostics import pareto_k
+from bayescale.posterior.mode import Mode
+from bayescale.posterior.target import Data, Target
+
+DEGREES = 5.0
+"""Of the proposal: heavier tails than the posterior's, so that weights stay bounded."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """Weighted draws of the posterior.
+
+    Attributes
+    ----------
+    z : ndarray, shape (n, d)
+    log_weights : ndarray, shape (n,)
+        Log of posterior density over proposal density, unnormalised.
+    location, factor : ndarray, shape (d,), (d, d)
+        Mean and Cholesky factor of the covariance that the draws imply.
+    k_hat : float
+        Pareto k-hat of the weights.
+    log_evidence, log_evidence_se : float
+        Log of the mean weight and its standard error.
+    """
+
+    z: np.ndarray
+    log_weights: np.ndarray
+    location: np.ndarray
+    factor: np.ndarray
+    k_hat: float
+    log_evidence: float
+    log_evidence_se: float
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Normalised weights, shape (n,)."""
+        w = np.exp(self.log_weights - np.max(self.log_weights))
+        return np.asarray(w / w.sum())
+
+    def resample(self, draws: int, rng: np.random.Generator) -> np.ndarray:
+        """Draws of equal weight by systematic resampling, in random order, shape (draws, d)."""
+        edges = np.cumsum(self.weights)
+        picks = np.searchsorted(edges, (np.arange(draws) + rng.random()) / draws * edges[-1])
+        return np.asarray(self.z[rng.permutation(np.minimum(picks, len(edges) - 1))])
+
+
+def importance_sample(
+    target: Target, data: Data, mode: Mode, rng: np.random.Generator, draws: int = 4096, refits: int = 1
+) -> Weighted:
+    """Draw from a Student-t about the mode, weight by the posterior, and refit the proposal `refits` times."""
+    location, factor = mode.z, np.linalg.cholesky(mode.covariance)
+    for refit in range(refits + 1):
+        size = draws if refit == refits else min(draws, 1024)
+        weighted = _weigh(target, data, location, factor, rng, size)
+        location, factor = weighted.location, weighted.factor
+    return weighted
+
+
+def _weigh(
+    target: Target, data: Data, location: np.ndarray, factor: np.ndarray, rng: np.random.Generator, draws: int
+) -> Weighted:
+    from scipy.special import gammaln
+
+    d, half = len(location), draws // 2
+    normal = rng.standard_normal((half, d)) / np.sqrt(rng.chisquare(DEGREES, (half, 1)) / DEGREES)
+    t = np.concatenate([normal, -normal])  # antithetic pairs: the odd part of the error cancels
+    log_norm = gammaln((DEGREES + d) / 2) - gammaln(DEGREES / 2) - d / 2 * np.log(DEGREES * np.pi)
+    log_proposal = log_norm - np.log(np.abs(np.diag(factor))).sum()
+    log_proposal = log_proposal - (DEGREES + d) / 2 * np.log1p((t**2).sum(axis=1) / DEGREES)
+    z = location + t @ factor.T
+    log_weights = target.evaluate(z, data)[0] - log_proposal
+    top = np.max(log_weights)
+    w = np.exp(log_weights - top)
+    pairs = (w[:half] + w[half:]) / 2
+    p = w / w.sum()
+    mean = p @ z
+    centred = z - mean
+    covariance = (p[:, None] * centred).T @ centred
+    if 1 / (p**2).sum() > 10 * d:
+        new_factor = np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance)))
+    else:  # too few effective draws to learn a covariance from
+        mean, new_factor = location, factor
+    return Weighted(
+        z,
+        log_weights,
+        mean,
+        new_factor,
+        pareto_k(log_weights),
+        float(top + np.log(w.mean())),
+        float(pairs.std(ddof=1) / np.sqrt(half) / w.mean()),
+    )

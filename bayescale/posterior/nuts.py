@@ -1,0 +1,185 @@
+"""NumPyro's NUTS in one compiled program: all chains and all tables of a size share it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.infer.hmc import hmc
+from numpyro.infer.util import ParamInfo
+
+from bayescale.posterior.programs import Program
+from bayescale.posterior.target import Data, Target
+
+CHUNK = 250
+"""Transitions a call of the program: how often progress is shown and an interrupt is seen."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to adapt: what is compiled into a sampler's program.
+
+    Attributes
+    ----------
+    warmup : int
+        Transitions of adaptation, a multiple of `CHUNK`.
+    adapt_metric : bool
+        Learn a dense metric in warm-up, or keep the unit metric of conditioned coordinates.
+    """
+
+    warmup: int
+    adapt_metric: bool
+
+
+CONDITIONED = Plan(warmup=CHUNK, adapt_metric=False)
+ADAPTIVE = Plan(warmup=4 * CHUNK, adapt_metric=True)
+
+
+class Frame(NamedTuple):
+    """Affine coordinates w of the sampler: z = location + factor w."""
+
+    location: np.ndarray
+    factor: np.ndarray
+
+
+class Transitions(NamedTuple):
+    """What is kept of each transition, leading axes (chain, draw)."""
+
+    w: np.ndarray
+    log_density: np.ndarray
+    energy: np.ndarray
+    steps: np.ndarray
+    acceptance: np.ndarray
+    diverging: np.ndarray
+    step_size: np.ndarray
+
+
+class Chains:
+    """Chains of NUTS that can be advanced as far as needed.
+
+    Parameters
+    ----------
+    target, data : Target, Data
+    plan : Plan
+    frame : Frame
+        Coordinates to sample in.
+    starts : ndarray, shape (chain, d)
+        Where the chains start, in coordinates z.
+    target_acceptance : float
+        What the step size is adapted to.
+    seed : int
+        Chains get independent streams of it.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        data: Data,
+        plan: Plan,
+        frame: Frame,
+        starts: np.ndarray,
+        target_acceptance: float,
+        seed: int,
+    ) -> None:
+        self.data, self.plan, self.frame = data, plan, frame
+        self.program, blank = sampler(target, data, plan)
+        value, gradient = target.evaluate(starts, data)
+        w = np.linalg.solve(frame.factor, (starts - frame.location).T).T
+        keys = np.random.default_rng(seed).integers(0, 2**32, (len(starts), 2), dtype=np.uint32)
+        first = (w, -value, -gradient @ frame.factor, keys)
+        self.constant = (np.float64(target_acceptance), data, frame)
+        self.states: list[Any] = [blank] * len(starts)
+        self.first: list[Any] = [tuple(x[i] for x in first) for i in range(len(starts))]
+        self.started = False
+
+    def advance(self, chunks: int, tick: Callable[[int], None] = lambda n: None) -> Transitions:
+        """Move every chain on by `chunks` times `CHUNK` transitions; `tick` is told of transitions done."""
+
+        def chain(i: int) -> Transitions:
+            parts = []
+            for c in range(chunks):
+                begin = np.bool_(not self.started and c == 0)
+                self.states[i], part = self.program(begin, self.first[i], self.states[i], *self.constant)
+                parts.append(jax.tree.map(np.asarray, part))
+                tick(CHUNK)
+            return Transitions(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+
+        if jax.default_backend() == "cpu":
+            # XLA runs one small program on one core and lets go of the interpreter: threads are free chains
+            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+                chains = list(pool.map(chain, range(len(self.states))))
+        else:
+            chains = [chain(i) for i in range(len(self.states))]
+        self.started = True
+        return Transitions(*(np.stack(x) for x in zip(*chains, strict=True)))
+
+
+def sampler(target: Target, data: Data, plan: Plan) -> tuple[Program, Any]:
+    """The program that advances a chain by one chunk, and a blank state to give it first."""
+    d = target.dimension
+    with jax.enable_x64(True):
+        shapes = jax.eval_shape(lambda: _start(plan, lambda w: jnp.sum(w), *_blank_start(d), 0.8)[0])
+    blank = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
+    if plan not in target.samplers:
+        target.samplers[plan] = Program(_advance(target, plan))
+    return target.samplers[plan], blank
+
+
+def prepare(target: Target, data: Data, plan: Plan) -> None:
+    """Start compiling the sampler's program for tables of this size in the background."""
+    program, blank = sampler(target, data, plan)
+    d = target.dimension
+    first = tuple(np.asarray(x) for x in _blank_start(d))
+    frame = Frame(np.zeros(d), np.eye(d))
+    program.prepare(np.bool_(True), first, blank, np.float64(0.8), data, frame)
+
+
+def _blank_start(d: int) -> tuple[Any, ...]:
+    return np.zeros(d), np.float64(0.0), np.zeros(d), np.zeros(2, np.uint32)
+
+
+def _start(plan: Plan, potential: Any, w: Any, value: Any, gradient: Any, key: Any, target_acceptance: Any) -> Any:
+    init, transition = hmc(potential, algo="NUTS")
+    state = init(
+        ParamInfo(w, value, gradient),
+        num_warmup=plan.warmup,
+        step_size=0.5,
+        inverse_mass_matrix=None if plan.adapt_metric else jnp.ones(w.shape),
+        adapt_mass_matrix=plan.adapt_metric,
+        dense_mass=plan.adapt_metric,
+        target_accept_prob=target_acceptance,
+        rng_key=key,
+    )
+    return state, transition
+
+
+def _advance(target: Target, plan: Plan) -> Callable[..., Any]:
+    def advance(begin: Any, first: Any, state: Any, target_acceptance: Any, data: Data, frame: Frame) -> Any:
+        def potential(w: Any) -> Any:
+            return -target.log_density(frame.location + frame.factor @ w, data)
+
+        fresh, transition = _start(plan, potential, *first, target_acceptance)
+        state = jax.tree.map(lambda new, old: jnp.where(begin, new, old), fresh, state)
+
+        def step(state: Any, _: None) -> Any:
+            state = transition(state)
+            kept = Transitions(
+                state.z,
+                -state.potential_energy,
+                state.energy,
+                state.num_steps,
+                state.accept_prob,
+                state.diverging,
+                state.adapt_state.step_size,
+            )
+            return state, kept
+
+        return jax.lax.scan(step, state, None, length=CHUNK)
+
+    return advance

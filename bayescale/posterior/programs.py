@@ -1,0 +1,78 @@
+"""Compiled programs: built once for each shape of their arguments, ahead of need and in the background."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+_COMPILERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="bayescale-compile")
+_CACHE_READY = threading.Lock()
+compilations = 0
+"""How many programs this process has built (from source or from the persistent cache)."""
+
+
+class Program:
+    """A function of arrays that compiles once for each structure, shape and type of its arguments, in float64.
+
+    Data enter as arguments, so that a program serves every table of its padded size; `prepare` starts
+    the compilation in the background, and calls from several threads share one executable.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.executables: dict[Any, Future[Any]] = {}
+        self.lock = threading.Lock()
+
+    def prepare(self, *arguments: Any) -> Future[Any]:
+        """Start compiling for arguments of these shapes; returns the executable's future."""
+        leaves, structure = jax.tree.flatten(arguments)
+        key = (structure, tuple((np.shape(x), np.result_type(x)) for x in leaves))
+        with self.lock:
+            if key not in self.executables:
+                shapes = [jax.ShapeDtypeStruct(np.shape(x), np.result_type(x)) for x in leaves]
+                self.executables[key] = _COMPILERS.submit(self._build, jax.tree.unflatten(structure, shapes))
+            return self.executables[key]
+
+    def _build(self, arguments: tuple[Any, ...]) -> Any:
+        global compilations
+        use_persistent_cache()
+        compilations += 1
+        with jax.enable_x64(True):
+            return jax.jit(self.function).lower(*arguments).compile()
+
+    def __call__(self, *arguments: Any) -> Any:
+        executable = self.prepare(*arguments).result()
+        with jax.enable_x64(True):
+            return executable(*arguments)
+
+
+def use_persistent_cache() -> None:
+    """Point JAX's persistent compilation cache at the user's cache folder, unless one is configured.
+
+    BAYESCALE_CACHE names another folder, or 'off'.
+    """
+    with _CACHE_READY:
+        if jax.config.jax_compilation_cache_dir is not None:
+            return
+        folder = os.environ.get("BAYESCALE_CACHE") or str(user_cache() / "programs")
+        if folder == "off":
+            return
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return  # a read-only home only costs time
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def user_cache() -> Path:
+    """The user's cache folder for bayescale (XDG_CACHE_HOME where set)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bayescale"

@@ -1,0 +1,295 @@
+"""The policy: how a posterior is sampled, checked, and sampled harder until it passes or is refused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayescale.posterior import nuts
+from bayescale.posterior.diagnostics import ess_bulk, ess_tail, r_hat
+from bayescale.posterior.importance import Weighted, importance_sample
+from bayescale.posterior.mode import Mode, find_modes
+from bayescale.posterior.target import Data, Target
+
+R_HAT_LIMIT = 1.01
+ESS_LIMIT = 400.0
+K_HAT_CONDITION = 0.7
+"""Above this the mode's curvature does not describe the posterior, and coordinates made from it mislead."""
+K_HAT_QUICK = 0.5
+EVIDENCE_SE_QUICK = 0.05
+PRIOR_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much sampling is asked for and allowed.
+
+    Attributes
+    ----------
+    chains : int
+        At least four.
+    draws : int
+        Draws a chain to begin with.
+    limit : int
+        Draws a chain at which sampling stops, converged or not.
+    target_acceptance : float
+        Of the step size's adaptation.
+    """
+
+    chains: int = 4
+    draws: int = 1000
+    limit: int = 8000
+    target_acceptance: float = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Draws of the posterior with what is known of their quality.
+
+    Attributes
+    ----------
+    z : ndarray, shape (chain, draw, d)
+        Unconstrained coordinates.
+    constants : dict of ndarray, shape (chain, draw)
+    stats : dict of ndarray, shape (chain, draw)
+        ArviZ's sample_stats.
+    prior : ndarray, shape (draw, d)
+        Prior draws in the same coordinates.
+    diagnostics : dict
+        Constant -> {'r_hat', 'ess_bulk', 'ess_tail'}.
+    failures : tuple of str
+        Why the draws are not to be trusted; empty when they passed.
+    notes : tuple of str
+        What a careful reader should know of a posterior that passed: several modes, a fall-back.
+    method : str
+        'nuts' (conditioned), 'nuts (adaptive)' or 'laplace'.
+    k_hat, log_evidence, log_evidence_se : float
+        Of the importance-weighted Laplace approximation.
+    modes : tuple of Mode
+    seconds : dict
+        'prepare' (compiling, the mode) and 'sampling'.
+    """
+
+    z: np.ndarray
+    constants: dict[str, np.ndarray]
+    stats: dict[str, np.ndarray]
+    prior: np.ndarray
+    diagnostics: dict[str, dict[str, float]]
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+    method: str
+    k_hat: float
+    log_evidence: float
+    log_evidence_se: float
+    modes: tuple[Mode, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def sample(
+    target: Target,
+    data: Data,
+    *,
+    method: str = "nuts",
+    seed: int = 0,
+    effort: Effort | None = None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Samples:
+    """Sample the posterior of `target` given `data`.
+
+    Parameters
+    ----------
+    method : {'nuts', 'laplace'}
+        NumPyro's NUTS, or the quick importance-weighted Laplace approximation.
+    seed : int
+        Same seed, same machine: same draws.
+    effort : Effort, optional
+    progress : callable
+        Told of (stage, done, total) as work goes on.
+    """
+    effort = effort or Effort()
+    begun = time.perf_counter()
+    rng = np.random.default_rng(seed)
+    if method == "nuts":
+        nuts.prepare(target, data, nuts.CONDITIONED)
+    prior = target.prior_draws(PRIOR_DRAWS, int(rng.integers(2**31)), data)
+    progress("mode", 0, 1)
+    modes = tuple(find_modes(target, data, prior))
+    if not modes:
+        return _nothing(target, data, prior, "the density is not finite at any prior draw: the law does not fit these data at all")
+    weighted = importance_sample(target, data, modes[0], rng)
+    ready = time.perf_counter()
+    if method == "laplace":
+        samples = _quick(target, data, weighted, rng, effort)
+    else:
+        samples = _nuts(target, data, weighted, prior, modes, rng, effort, progress)
+    z, constants, stats, failures, notes, name = samples
+    if len(modes) > 1:
+        notes += (_modes_text(target, data, modes),)
+    return Samples(
+        z=z,
+        constants=constants,
+        stats=stats,
+        prior=prior,
+        diagnostics=quality(constants),
+        failures=failures,
+        notes=notes,
+        method=name,
+        k_hat=weighted.k_hat,
+        log_evidence=weighted.log_evidence,
+        log_evidence_se=weighted.log_evidence_se,
+        modes=modes,
+        seconds={"prepare": ready - begun, "sampling": time.perf_counter() - ready},
+    )
+
+
+def quality(constants: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """R-hat and ESS of each constant, from draws of shape (chain, draw)."""
+    return {
+        n: {"r_hat": r_hat(x), "ess_bulk": ess_bulk(x), "ess_tail": ess_tail(x)} for n, x in constants.items()
+    }
+
+
+def shortfalls(constants: dict[str, np.ndarray], divergences: int, draws: int) -> tuple[str, ...]:
+    """What keeps draws from being trusted, a sentence each; empty when nothing does."""
+    failures = []
+    for name, q in quality(constants).items():
+        if not q["r_hat"] <= R_HAT_LIMIT:
+            failures.append(f"{name}: split R-hat is {q['r_hat']:.3f}, above {R_HAT_LIMIT}: the chains disagree")
+        for kind in ("bulk", "tail"):
+            if not q[f"ess_{kind}"] >= ESS_LIMIT:
+                failures.append(f"{name}: {kind} ESS is {q[f'ess_{kind}']:.0f}, below {ESS_LIMIT:.0f}")
+    if divergences:
+        failures.append(f"{divergences} of {draws} transitions diverged: part of the posterior may be out of reach")
+    return tuple(failures)
+
+
+_Outcome = tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], tuple[str, ...], str]
+
+
+def _nuts(
+    target: Target,
+    data: Data,
+    weighted: Weighted,
+    prior: np.ndarray,
+    modes: tuple[Mode, ...],
+    rng: np.random.Generator,
+    effort: Effort,
+    progress: Callable[[str, int, int], None],
+) -> _Outcome:
+    notes: tuple[str, ...] = ()
+    rivals = [m for m in modes if m.log_evidence > modes[0].log_evidence - 12.0]
+    if weighted.k_hat < K_HAT_CONDITION and len(rivals) == 1:
+        frame = nuts.Frame(weighted.location, weighted.factor)
+        starts = weighted.location + 1.5 * rng.standard_normal((effort.chains, target.dimension)) @ weighted.factor.T
+        for acceptance in (effort.target_acceptance, 0.95):
+            outcome = _run(target, data, nuts.CONDITIONED, frame, starts, acceptance, rng, effort, progress)
+            if not outcome[3]:
+                return outcome
+    frame = nuts.Frame(prior.mean(axis=0), np.diag(prior.std(axis=0)))
+    starts = _dispersed(target, data, weighted, prior, rivals, rng, effort.chains)
+    outcome = _run(target, data, nuts.ADAPTIVE, frame, starts, 0.95, rng, effort, progress)
+    return (*outcome[:4], notes, "nuts (adaptive)")
+
+
+def _dispersed(
+    target: Target,
+    data: Data,
+    weighted: Weighted,
+    prior: np.ndarray,
+    rivals: list[Mode],
+    rng: np.random.Generator,
+    chains: int,
+) -> np.ndarray:
+    """Starts that the posterior should have to forget: every mode, wide draws about it, prior draws that fit best."""
+    wide = weighted.location + 2.0 * rng.standard_normal((64, target.dimension)) @ weighted.factor.T
+    value = target.evaluate(wide, data)[0]
+    wide = wide[np.isfinite(value)]
+    value = target.evaluate(prior, data)[0]
+    plausible = prior[np.argsort(-value)[:20]]
+    pools = [np.array([m.z for m in rivals]), rng.permutation(plausible), wide]
+    starts: list[np.ndarray] = []
+    for i in range(max(len(p) for p in pools)):
+        starts.extend(p[i] for p in pools if i < len(p))
+    return np.array(starts[:chains])
+
+
+def _run(
+    target: Target,
+    data: Data,
+    plan: nuts.Plan,
+    frame: nuts.Frame,
+    starts: np.ndarray,
+    acceptance: float,
+    rng: np.random.Generator,
+    effort: Effort,
+    progress: Callable[[str, int, int], None],
+) -> _Outcome:
+    chains = nuts.Chains(target, data, plan, frame, starts, acceptance, int(rng.integers(2**31)))
+    done, total = 0, effort.chains * (plan.warmup + effort.draws)
+
+    def tick(transitions: int) -> None:
+        nonlocal done
+        done += transitions
+        progress("NUTS", done, total)
+
+    chains.advance(plan.warmup // nuts.CHUNK, tick)
+    kept: list[nuts.Transitions] = []
+    more = max(effort.draws // nuts.CHUNK, 1)
+    while True:
+        kept.append(chains.advance(more, tick))
+        drawn = nuts.Transitions(*(np.concatenate(x, axis=1) for x in zip(*kept, strict=True)))
+        z = frame.location + drawn.w @ frame.factor.T
+        constants = target.constants_at(z, data)
+        failures = shortfalls(constants, int(drawn.diverging.sum()), drawn.diverging.size)
+        length = z.shape[1]
+        # more of the same chains cannot undo a divergence
+        if not failures or length >= effort.limit or drawn.diverging.any():
+            break
+        more = min(length, effort.limit - length) // nuts.CHUNK or 1
+        total += effort.chains * more * nuts.CHUNK
+    stats = {
+        "lp": drawn.log_density,
+        "energy": drawn.energy,
+        "n_steps": drawn.steps,
+        "acceptance_rate": drawn.acceptance,
+        "diverging": drawn.diverging,
+        "step_size": drawn.step_size,
+    }
+    return z, constants, stats, failures, (), "nuts"
+
+
+def _quick(target: Target, data: Data, weighted: Weighted, rng: np.random.Generator, effort: Effort) -> _Outcome:
+    z = weighted.resample(effort.chains * effort.draws, rng).reshape(effort.chains, effort.draws, -1)
+    constants = target.constants_at(z, data)
+    failures: tuple[str, ...] = ()
+    if not weighted.k_hat < K_HAT_QUICK:
+        failures += (
+            f"the Laplace proposal does not cover the posterior (Pareto k-hat {weighted.k_hat:.2f}, "
+            f"at most {K_HAT_QUICK} is safe); use method='nuts'",
+        )
+    if not weighted.log_evidence_se < EVIDENCE_SE_QUICK:
+        failures += (
+            f"the importance weights are too uneven (log evidence known to {weighted.log_evidence_se:.2f}, "
+            f"{EVIDENCE_SE_QUICK} is needed); use method='nuts'",
+        )
+    return z, constants, {"lp": target.evaluate(z.reshape(-1, z.shape[-1]), data)[0].reshape(z.shape[:2])}, failures, (), "laplace"
+
+
+def _modes_text(target: Target, data: Data, modes: tuple[Mode, ...]) -> str:
+    top = modes[:3]
+    constants = target.constants_at(np.array([m.z for m in top]), data)
+    described = []
+    for i, m in enumerate(top):
+        values = ", ".join(f"{n} {float(v[i]):.3g}" for n, v in constants.items() if n not in ("sigma", "nu"))
+        described.append(f"({values}; log mass {m.log_evidence - modes[0].log_evidence:+.1f})")
+    return f"the posterior has {len(modes)} modes: {' and '.join(described)}"
+
+
+def _nothing(target: Target, data: Data, prior: np.ndarray, why: str) -> Samples:
+    z = prior[:1000].reshape(4, -1, prior.shape[1])
+    constants = target.constants_at(z, data)
+    nan = float("nan")
+    return Samples(z, constants, {}, prior, quality(constants), (why,), (), "none", nan, nan, nan)

@@ -1,0 +1,285 @@
+"""Fits as xarray trees in ArviZ's schema, and as NetCDF files that hold numbers and text, never code."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpyro.distributions import Distribution
+
+from bayescale.declare import did_you_mean, distribution_text, law_from, parse_setting
+from bayescale.errors import UsageError
+from bayescale.files import whole_file
+from bayescale.fit import Fit
+from bayescale.law import Centre, Law, Stated
+from bayescale.likelihood import LIKELIHOODS, Likelihood
+from bayescale.posterior.mode import Mode
+from bayescale.posterior.sample import Samples, quality
+from bayescale.predict import filled_blocks
+from bayescale.runs import Observations
+
+if TYPE_CHECKING:
+    import xarray
+
+FORMAT = 1
+"""Of the files: raised when an older reader would misread them."""
+
+PACKAGES = ("bayescale", "jax", "numpyro", "numpy")
+
+
+def data_tree(fit: Fit) -> xarray.DataTree:
+    """A fit as an xarray DataTree with ArviZ's groups.
+
+    Groups: posterior, unconstrained_posterior, sample_stats, posterior_predictive, log_likelihood, prior,
+    prior_predictive, observed_data, constant_data. Dimensions chain, draw and run. Log likelihoods are of
+    the metric on its own scale (the Jacobian of the logarithm included). The attribute ``bayescale`` is a
+    JSON text that suffices, with the groups, to rebuild the fit.
+    """
+    import xarray
+
+    chains, draws = fit.samples.z.shape[:2]
+    metric, runs = fit.law.metric, fit.runs.rows
+    axes = {"chain": np.arange(chains), "draw": np.arange(draws)}
+    rows = {"run": np.arange(runs)}
+
+    def of_draws(values: Mapping[str, np.ndarray]) -> xarray.Dataset:
+        return xarray.Dataset({n: (("chain", "draw"), x) for n, x in values.items()}, coords=axes)
+
+    def of_rows(values: np.ndarray, along: dict[str, np.ndarray]) -> xarray.Dataset:
+        shape = (*(len(x) for x in along.values()), runs)
+        return xarray.Dataset({metric: ((*along, "run"), values.reshape(shape))}, coords={**along, **rows})
+
+    prior = fit.target.constants_at(fit.samples.prior, fit.padded)
+    prior_axes = {"chain": np.arange(1), "draw": np.arange(len(fit.samples.prior))}
+    prior_draws = {n: (("chain", "draw"), x[None]) for n, x in prior.items()}
+    flat = {n: x.reshape(-1) for n, x in fit.constants.items()}
+    seen = {metric: ("run", fit.runs.observed)}
+    given = {n: ("run", x) for n, x in fit.runs.inputs.items()}
+    if fit.runs.se is not None:
+        given[f"{metric}_se"] = ("run", fit.runs.se)
+    for label in ("group", "run"):
+        if getattr(fit.runs, label) is not None:
+            given[f"{label}_label"] = ("run", np.asarray(getattr(fit.runs, label), dtype=str))
+    groups = {
+        "posterior": of_draws(fit.constants),
+        "unconstrained_posterior": xarray.Dataset(
+            {"z": (("chain", "draw", "site"), fit.samples.z)}, coords={**axes, "site": list(fit.target.sites)}
+        ),
+        "sample_stats": of_draws(fit.samples.stats),
+        "posterior_predictive": of_rows(_predictive(fit, flat, 2), axes),
+        "log_likelihood": of_rows(pointwise_log_likelihood(fit), axes),
+        "prior": xarray.Dataset(prior_draws, coords=prior_axes),
+        "prior_predictive": of_rows(_predictive(fit, prior, 3), prior_axes),
+        "observed_data": xarray.Dataset(seen, coords=rows),
+        "constant_data": xarray.Dataset(given, coords=rows),
+    }
+    for dataset in groups.values():
+        dataset.attrs = {
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "inference_library": "bayescale",
+            "inference_library_version": importlib.metadata.version("bayescale"),
+        }
+    tree = xarray.DataTree.from_dict(groups)
+    tree.attrs = {"bayescale": json.dumps(_spec(fit), sort_keys=True), "bayescale_format": FORMAT}
+    return tree
+
+
+def pointwise_log_likelihood(fit: Fit) -> np.ndarray:
+    """Log likelihood of every row at every draw, shape (chain, draw, run)."""
+    flat = {n: x.reshape(-1) for n, x in fit.constants.items()}
+    total, parts = fit.samples.z.shape[0] * fit.samples.z.shape[1], []
+    for start in range(0, total, 1000):
+        block = {n: x[start : start + 1000] for n, x in flat.items()}
+        parts.append(np.asarray(fit.target.log_likelihood(block, fit.padded))[:, : fit.runs.rows])
+    return np.concatenate(parts).reshape(*fit.samples.z.shape[:2], fit.runs.rows)
+
+
+def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> np.ndarray:
+    rng = np.random.default_rng((fit.seed, stream))
+    draws, parts = len(next(iter(constants.values()))), []
+    for filled, size in filled_blocks(dict(fit.runs.inputs)):
+        mean = fit.target.curve(constants, filled)
+        keys = rng.integers(0, 2**32, (draws, 2), dtype=np.uint32)
+        parts.append(np.asarray(fit.target.new_run(constants, mean, keys))[:, :size])
+    return np.concatenate(parts, axis=1)
+
+
+def save(fit: Fit, path: str | Path) -> None:
+    """Write a fit to a NetCDF file; an existing one is replaced only once the new one is whole.
+
+    Raises
+    ------
+    UsageError
+        The folder does not exist or cannot be written to.
+    """
+    target = Path(path)
+    tree = fit.data
+    with whole_file(target) as temporary:
+        tree.to_netcdf(temporary, engine="h5netcdf")
+
+
+def load(path: str | Path, *, law: Any = None) -> Fit:
+    """Read a fit that `Fit.save` wrote. Nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : str or Path
+    law : str, Law or type, optional
+        The law, where it is not one that ships: as for `fit`.
+
+    Raises
+    ------
+    UsageError
+        The file is missing, not a fit, damaged, of a newer format, or its law is not at hand or has changed.
+    """
+    import xarray
+
+    file = Path(path)
+    if not file.is_file():
+        raise UsageError(f"there is no file {str(file)!r}")
+    not_ours = f"{file} is not a fit saved by bayescale"
+    try:
+        tree = xarray.open_datatree(file, engine="h5netcdf").load()
+        tree.close()
+    except Exception as error:  # h5py and xarray raise many types for a damaged file
+        raise UsageError(f"{not_ours}, or it is damaged ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})") from None
+    if "bayescale" not in tree.attrs or "bayescale_format" not in tree.attrs:
+        raise UsageError(f"{not_ours}: it lacks the attribute 'bayescale'")
+    if int(tree.attrs["bayescale_format"]) > FORMAT:
+        raise UsageError(f"{file} was written by a newer bayescale (format {tree.attrs['bayescale_format']}, this one reads {FORMAT})")
+    try:
+        return _rebuild(tree, json.loads(tree.attrs["bayescale"]), law)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a tampered file lacks
+        raise UsageError(f"{file} is damaged: {type(error).__name__}: {error}") from None
+
+
+def _spec(fit: Fit) -> dict[str, Any]:
+    samples = fit.samples
+    return {
+        "law": fit.law.name,
+        "law_source": source_hash(type(fit.law)),
+        "law_ships": type(fit.law).__module__.startswith("bayescale.models"),
+        "constants": {n: _setting_text(v, getattr(type(fit.law), n)) for n, v in fit.law.items()},
+        "likelihood": fit.likelihood.name,
+        "noise": {f.name: _setting_text(getattr(fit.likelihood, f.name), None) for f in fields(fit.likelihood)},
+        "centre": fit.centre.values,
+        "seed": int(fit.seed),
+        "seconds": dict(fit.seconds),
+        "source": fit.runs.source,
+        "rows": [str(x) for x in fit.runs.labels],
+        "run_warnings": list(fit.runs.warnings),
+        "has_group": fit.runs.group is not None,
+        "has_run": fit.runs.run is not None,
+        "data_sha256": data_hash(fit.runs),
+        "converged": fit.converged,
+        "failures": list(samples.failures),
+        "notes": list(samples.notes),
+        "method": samples.method,
+        "k_hat": samples.k_hat,
+        "log_evidence": [samples.log_evidence, samples.log_evidence_se],
+        "modes": [
+            {"z": m.z.tolist(), "log_density": m.log_density, "covariance": m.covariance.tolist(), "log_evidence": m.log_evidence}
+            for m in samples.modes
+        ],
+        "sampling_seconds": dict(samples.seconds),
+        "prior_z": samples.prior.tolist(),
+        "versions": {p: importlib.metadata.version(p) for p in PACKAGES},
+    }
+
+
+def _rebuild(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
+    law = _rebuild_law(spec, given)
+    noise = {n: _read_setting(t, n) for n, t in spec["noise"].items()}
+    likelihood: Likelihood = LIKELIHOODS[spec["likelihood"]](**noise)
+    metric, rows = law.metric, tree["constant_data"]
+    runs = Observations(
+        inputs={n: rows[n].to_numpy() for n in law.inputs},
+        metric=metric,
+        observed=tree["observed_data"][metric].to_numpy(),
+        se=rows[f"{metric}_se"].to_numpy() if f"{metric}_se" in rows else None,
+        labels=np.array(spec["rows"]),
+        group=rows["group_label"].to_numpy().astype(str) if spec["has_group"] else None,
+        run=rows["run_label"].to_numpy().astype(str) if spec["has_run"] else None,
+        warnings=tuple(spec["run_warnings"]),
+        source=spec["source"],
+    )
+    if data_hash(runs) != spec["data_sha256"]:
+        raise UsageError("the rows in the file are not those that were fitted (their hash differs); the file was changed")
+    constants = {str(n): x.to_numpy() for n, x in tree["posterior"].data_vars.items()}
+    samples = Samples(
+        z=tree["unconstrained_posterior"]["z"].to_numpy(),
+        constants=constants,
+        stats={str(n): x.to_numpy() for n, x in tree["sample_stats"].data_vars.items()},
+        prior=np.array(spec["prior_z"]),
+        diagnostics=quality(constants),
+        failures=tuple(spec["failures"]),
+        notes=tuple(spec["notes"]),
+        method=spec["method"],
+        k_hat=spec["k_hat"],
+        log_evidence=spec["log_evidence"][0],
+        log_evidence_se=spec["log_evidence"][1],
+        modes=tuple(
+            Mode(np.array(m["z"]), m["log_density"], np.array(m["covariance"]), m["log_evidence"]) for m in spec["modes"]
+        ),
+        seconds=spec["sampling_seconds"],
+    )
+    return Fit(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
+
+
+def _rebuild_law(spec: dict[str, Any], given: Any) -> Law:
+    from bayescale.law import laws
+
+    if given is None and spec["law"] not in laws():
+        hint = "" if spec["law_ships"] else f"; it is not one that ships: give it as law='file.py:{spec['law']}' (--law)"
+        raise UsageError(f"the fit is of law {spec['law']!r}, which is not known here{did_you_mean(spec['law'], laws())[:-1]}{hint}")
+    law = law_from(spec["law"] if given is None else given)
+    if law.name != spec["law"]:
+        raise UsageError(f"the fit is of law {spec['law']!r}, not of {law.name!r}")
+    if source_hash(type(law)) != spec["law_source"]:
+        raise UsageError(f"law {law.name!r} has changed since the fit was saved; fit again, or use the version of the law that made it")
+    settings = {n: getattr(type(law), n) if t == "default" else _read_setting(t, n) for n, t in spec["constants"].items()}
+    return type(law)(**settings)
+
+
+def source_hash(law: type[Law]) -> str:
+    """SHA-256 of a law's source text: whether two laws of one name are one law."""
+    try:
+        text = inspect.getsource(law)
+    except (OSError, TypeError):
+        text = f"{law.__qualname__} {law.fields} {law.inputs}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def data_hash(runs: Observations) -> str:
+    """SHA-256 of the fitted numbers."""
+    digest = hashlib.sha256()
+    for values in (*(runs.inputs[n] for n in sorted(runs.inputs)), runs.observed, *([] if runs.se is None else [runs.se])):
+        digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _setting_text(value: Any, default: Any) -> str:
+    if value is default:
+        return "default"
+    if isinstance(value, Distribution):
+        text = distribution_text(value)
+        if "..." in text:
+            raise UsageError(f"the prior {text} cannot be written to a file; declare it in a law of your own")
+        return text
+    if isinstance(value, Stated):
+        raise UsageError(f"a stated prior ({value.quantity}) cannot be written to a file unless it is the law's own; declare a law")
+    return value if isinstance(value, str) else f"{float(value):.17g}"
+
+
+def _read_setting(text: str, name: str) -> Any:
+    return parse_setting(text, (), name) if not text.isidentifier() else text

@@ -1,0 +1,88 @@
+"""What people read: a fit, predictions and allocations as a screen of text."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayescale import estimate
+
+if TYPE_CHECKING:
+    from bayescale.fit import Fit
+
+WIDTH = 100
+
+
+def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
+    """A fit on one screen: verdict, constants with intervals, derived quantities, what to distrust."""
+    table = fit.summary(interval)
+    lines = [
+        f"{fit.law.name}: {fit.law.formula()}",
+        f"{fit.runs.rows} rows of {fit.runs.source}; log {fit.law.metric} ~ {fit.likelihood.name} about the log of the law",
+        "",
+        *_verdict(fit),
+        "",
+    ]
+    rows = []
+    for name, row in table.iterrows():
+        median, span = estimate.interval_text(row.to_dict())
+        quality = ("", "") if pd.isna(row.r_hat) else (f"{row.r_hat:.3f}", f"{min(row.ess_bulk, row.ess_tail):.0f}")
+        rows.append((str(name), median, span, *quality))
+    lines += estimate.aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
+    rest = fit.warnings[len(fit.failures) :]
+    if rest:
+        lines += ["", "Mind:"] + wrapped(rest)
+    return "\n".join(lines)
+
+
+def _verdict(fit: Fit) -> list[str]:
+    chains, draws = fit.samples.z.shape[:2]
+    how = f"{fit.samples.method}, {chains} chains of {draws} draws, seed {fit.seed}, {fit.seconds.get('total', 0):.1f} s"
+    if fit.converged:
+        return [f"Converged ({how})."]
+    return [f"NOT CONVERGED ({how}): these numbers are no answer.", *wrapped(fit.failures)]
+
+
+def wrapped(sentences: tuple[str, ...]) -> list[str]:
+    """Sentences as an indented list."""
+    lines: list[str] = []
+    for sentence in sentences:
+        lines += textwrap.wrap(sentence, WIDTH, initial_indent="  - ", subsequent_indent="    ")
+    return lines
+
+
+def predictions_text(table: pd.DataFrame, interval: float) -> str:
+    """A table of `predict` as text."""
+    inputs = list(table.columns[: list(table.columns).index("quantity")])
+    rows = []
+    for _, row in table.iterrows():
+        median, span = estimate.interval_text(row.to_dict())
+        beyond = max((float(row[c]), c.removeprefix("decades_")) for c in table.columns if c.startswith("decades_"))
+        outside = f"{beyond[0]:.1f} in {beyond[1]}" if beyond[0] > 0 else "inside"
+        rows.append((*(f"{row[n]:.4g}" for n in inputs), str(row.quantity).replace("_", " "), median, span, outside))
+    header = (*inputs, "", "median", f"{interval:.0%} interval", "decades beyond data")
+    return "\n".join(estimate.aligned(rows, header))
+
+
+def allocations_text(table: pd.DataFrame, interval: float) -> str:
+    """A table of `allocate` or `penalty` as text, a block for each budget."""
+    points = list(table.columns[: list(table.columns).index("quantity")])
+    blocks = []
+    for key, part in table.groupby(points, sort=False):
+        title = ", ".join(f"{n} = {v:.4g}" for n, v in zip(points, key, strict=True))
+        if "probability" in part:
+            title += f" (reachable in {part.probability.iloc[0]:.0%} of draws)"
+        rows = []
+        for _, row in part.iterrows():
+            median, span = _short(row)
+            rows.append((f"  {str(row.quantity).replace('_', ' ')}", median, span))
+        blocks.append("\n".join([title, *estimate.aligned(rows, ("", "median", f"{interval:.0%} interval"))]))
+    return "\n\n".join(blocks)
+
+
+def _short(row: pd.Series) -> tuple[str, str]:
+    if row.quantity in ("N", "D", "C", "tokens_per_parameter"):
+        return f"{row['median']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}"
+    return estimate.interval_text(row.to_dict())
