@@ -6,6 +6,8 @@ JAX's compilation cache to the user's cache folder, unless one is configured (BA
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,6 +66,17 @@ def __getattr__(name: str) -> Any:
     value = getattr(module, name) if home else module
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """Keeps `bayescale.fit` the function: importing the module of that name would put itself in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and _HOMES.get(name)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Compute-optimal allocations at every draw: how a budget splits between parameters and tokens, and what being off costs."""
+"""Compute-optimal allocation at every draw: how a budget splits between N and D, and what being off costs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def allocate_draws(fit: Fit, C: Any) -> xarray.Dataset:
 
     require_allocation(fit.law)
     budgets = checked_inputs(fit.law.name, ("C",), {"C": C})["C"].ravel()
-    return xarray.Dataset({n: (("draw", "C"), x) for n, x in optimum_draws(fit, budgets).items()}, coords={"C": budgets})
+    return xarray.Dataset(
+        {n: (("draw", "C"), x) for n, x in optimum_draws(fit, budgets).items()}, coords={"C": budgets}
+    )
 
 
 def penalty(fit: Fit, N: Any, D: Any, *, interval: float = estimate.INTERVAL) -> pd.DataFrame:
@@ -104,7 +106,7 @@ def require_allocation(law: Law) -> None:
     """Refuse a law that has no allocation between N and D, saying why."""
     if law.inputs != ("N", "D") or law.metric != "loss":
         raise UsageError(
-            f"law {law.name} predicts {law.metric} from {', '.join(law.inputs)}: it has no split of compute between N and D "
+            f"law {law.name} predicts {law.metric} from {', '.join(law.inputs)}: it has no split of C between N and D "
             "(laws of N and D have one, such as chinchilla)"
         )
 
@@ -120,12 +122,14 @@ def optimum_draws(fit: Fit, C: np.ndarray, *, closed_form: bool | None = None) -
     closed = hasattr(fit.law, "optimum") if closed_form is None else closed_form
     program = _program(fit, "closed" if closed else "numeric")
     blocks = [
-        [np.asarray(x)[:, :size] for x in program(fit.thinned(), filled["C"])] for filled, size in filled_blocks({"C": C})
+        [np.asarray(x)[:, :size] for x in program(fit.thinned(), filled["C"])]
+        for filled, size in filled_blocks({"C": C})
     ]
     N, D, loss, edge = (np.concatenate(x, axis=1) for x in zip(*blocks, strict=True))
     if np.any(edge):
         raise DataError(
-            f"law {fit.law.name} has no interior optimum at {C[np.any(edge, axis=0)][0]:.3g} FLOPs in {np.mean(np.any(edge, axis=1)):.0%} "
+            f"law {fit.law.name} has no interior optimum at {C[np.any(edge, axis=0)][0]:.3g} FLOPs in "
+            f"{np.mean(np.any(edge, axis=1)):.0%} "
             "of draws: its loss falls all the way to a model of one parameter or one token"
         )
     return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss}
@@ -148,7 +152,9 @@ def _for_losses(fit: Fit, targets: np.ndarray, interval: float) -> pd.DataFrame:
     for i, target in enumerate(targets):
         reached = np.isfinite(C[:, i])
         if not reached.any():
-            raise DataError(f"a loss of {target:g} is below what the law can reach with any compute, in every draw; ask for a higher loss")
+            raise DataError(
+                f"a loss of {target:g} is out of reach with any compute in every draw; ask for a higher one"
+            )
         kept = {n: x[reached] for n, x in constants.items()}
         padded = {n: np.concatenate([x, np.repeat(x[-1:], draws - len(x))]) for n, x in kept.items()}
         budget = np.concatenate([C[reached, i], np.repeat(C[reached, i][-1:], draws - reached.sum())])
@@ -234,7 +240,7 @@ def _inverse(find: Any, law: Any, targets: Any) -> Any:
             enough = find(law, jnp.exp(middle))[2] <= target
             return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
 
-        low, high = jax.lax.fori_loop(0, 60, halve, LOG_C_RANGE)
+        _, high = jax.lax.fori_loop(0, 60, halve, LOG_C_RANGE)
         reachable = find(law, jnp.exp(LOG_C_RANGE[1]))[2] <= target
         return jnp.where(reachable, jnp.exp(high), jnp.inf)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import hashlib
 import importlib.util
 import inspect
@@ -16,16 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpyro.distributions as dist
 from numpyro.distributions import Distribution
 
-from bayescale.errors import UsageError
+from bayescale.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from bayescale.law import Law
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """' Did you mean ...?' after a misspelt word, or a full stop."""
-    close = difflib.get_close_matches(word, list(choices), n=1)
-    return f". Did you mean {close[0]!r}?" if close else "."
 
 
 def distribution_text(prior: Distribution, *, rounded: bool = False) -> str:
@@ -33,7 +26,8 @@ def distribution_text(prior: Distribution, *, rounded: bool = False) -> str:
     names = [n for n in inspect.signature(type(prior).__init__).parameters if n in prior.arg_constraints]
     values = {n: getattr(prior, n) for n in names}
     try:
-        return f"{type(prior).__name__}({', '.join(f'{n}={float(v):.6g}' if rounded else f'{n}={float(v)!r}' for n, v in values.items())})"
+        texts = {n: f"{float(v):.6g}" if rounded else repr(float(v)) for n, v in values.items()}
+        return f"{type(prior).__name__}({', '.join(f'{n}={t}' for n, t in texts.items())})"
     except (TypeError, ValueError):
         return f"{type(prior).__name__}(...)"
 
@@ -70,8 +64,8 @@ def _call(node: ast.Call) -> Distribution:
     if not isinstance(node.func, ast.Name):
         raise UsageError("a prior is written as its name and numbers, such as LogNormal(-1.2, 0.5).")
     name = node.func.id
-    cls = getattr(dist, name, None)
-    if not (inspect.isclass(cls) and issubclass(cls, Distribution)):
+    cls: Any = vars(dist).get(name)
+    if not (isinstance(cls, type) and issubclass(cls, Distribution)):
         raise UsageError(f"NumPyro has no distribution {name!r}{did_you_mean(name, dist.__all__)}")
     arguments = [_number(a) for a in node.args]
     named = {str(k.arg): _number(k.value) for k in node.keywords}
@@ -90,7 +84,7 @@ def _number(node: ast.expr) -> float:
         return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "log" and len(node.args) == 1:
         return math.log(_number(node.args[0]))
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return float(node.value)
     raise ValueError("not a number")
 
@@ -115,7 +109,7 @@ def law_from(spec: Any) -> Law:
         return _law_in_file(spec)()
     known = laws()
     if spec not in known:
-        raise UsageError(f"there is no law {spec!r}{did_you_mean(spec, known)} `bayescale laws` lists them.")
+        raise UsageError(f"there is no law {spec!r}{did_you_mean(spec, known)}; `bayescale laws` lists them")
     return known[spec]()
 
 

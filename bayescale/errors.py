@@ -1,5 +1,8 @@
 """The errors that bayescale raises: each says what was found, what is accepted and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class BayescaleError(ValueError):
     """Base of every error that a user can act on."""
@@ -11,3 +14,9 @@ class DataError(BayescaleError):
 
 class UsageError(BayescaleError):
     """A wrong option, name or file (the command line exits with 2)."""
+
+
+def did_you_mean(word: str, known: Iterable[object]) -> str:
+    """The nearest known name as ' (did you mean ...?)', or nothing."""
+    close = difflib.get_close_matches(word, [str(name) for name in known], n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,15 @@ def _quantiles(ordered: np.ndarray, probabilities: tuple[float, ...]) -> list[np
     return found
 
 
-def as_json(estimate: dict[str, Any]) -> dict[str, Any]:
+def as_json(estimate: Any) -> dict[str, Any]:
     """One estimate as the command line's JSON writes it."""
     values = {k: float(estimate[k]) for k in COLUMNS}
-    return {"median": values["median"], "mean": values["mean"], "sd": values["sd"], "interval": [values["low"], values["high"]]}
+    return {
+        "median": values["median"],
+        "mean": values["mean"],
+        "sd": values["sd"],
+        "interval": [values["low"], values["high"]],
+    }
 
 
 def figures(value: float, spread: float, extra: int = 2) -> str:
@@ -79,15 +85,18 @@ def figures(value: float, spread: float, extra: int = 2) -> str:
     return f"{value:.{digits - 1}e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
 
 
-def interval_text(estimate: dict[str, Any]) -> tuple[str, str]:
+def interval_text(estimate: Mapping[Any, Any]) -> tuple[str, str]:
     """An estimate as two columns of text: the median, and the interval 'low to high'."""
     median, low, high = (float(estimate[k]) for k in ("median", "low", "high"))
     spread = (high - low) / 4
     return figures(median, spread), f"{figures(low, spread)} to {figures(high, spread)}"
 
 
-def aligned(rows: list[tuple[str, ...]], header: tuple[str, ...], left: int = 1) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], left: int = 1) -> list[str]:
     """Rows of text under a header, in columns: the first `left` of them flush left, the others right."""
     widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
     lines = [header, *rows]
-    return ["  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))).rstrip() for r in lines]
+    cells = [
+        [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))] for r in lines
+    ]
+    return ["  ".join(c).rstrip() for c in cells]

@@ -18,7 +18,9 @@ class whole_file:  # noqa: N801  (a context manager, used as a verb)
 
     def __enter__(self) -> Path:
         try:
-            handle, name = tempfile.mkstemp(dir=self.target.parent or ".", prefix=f".{self.target.name}.", suffix=".part")
+            handle, name = tempfile.mkstemp(
+                dir=self.target.parent or ".", prefix=f".{self.target.name}.", suffix=".part"
+            )
         except OSError as error:
             raise UsageError(f"cannot write {self.target}: {error.strerror or error}") from None
         os.close(handle)

@@ -69,7 +69,7 @@ class Fit:
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What to distrust: failures first, then the posterior's notes, what the data leave open, the table's oddities."""
+        """What to distrust: failures, the posterior's notes, what the data leave open, the table's oddities."""
         return (*self.failures, *self.samples.notes, *undetermined(self), *self.runs.warnings)
 
     @property
@@ -109,7 +109,7 @@ class Fit:
             median, mean, sd, low, high, r_hat, ess_bulk, ess_tail (NaN for derived quantities).
         """
         estimate.checked_interval(interval)
-        rows = {}
+        rows: dict[str, dict[str, Any]] = {}
         for name, draws in self.constants.items():
             rows[name] = {**estimate.summarise(draws.ravel(), interval), **self.samples.diagnostics[name]}
         for name, needs in type(self.law).quantities().items():
@@ -154,8 +154,10 @@ class Fit:
 
         return predict_draws(self, runs, **inputs)
 
-    def allocate(self, C: Any = None, *, loss: Any = None, N: Any = None, interval: float = estimate.INTERVAL) -> pd.DataFrame:
-        """The compute-optimal N, D, D/N and loss of budgets, or the compute for a loss; see `bayescale.allocate.allocate`."""
+    def allocate(
+        self, C: Any = None, *, loss: Any = None, N: Any = None, interval: float = estimate.INTERVAL
+    ) -> pd.DataFrame:
+        """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.allocate`."""
         from bayescale.allocate import allocate
 
         return allocate(self, C, loss=loss, N=N, interval=interval)

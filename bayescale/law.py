@@ -18,8 +18,8 @@ import numpy as np
 import numpyro
 from numpyro.distributions import Distribution
 
-from bayescale.declare import did_you_mean, distribution_text, parse_setting
-from bayescale.errors import UsageError
+from bayescale.declare import distribution_text, parse_setting
+from bayescale.errors import UsageError, did_you_mean
 
 Param = Any
 """A constant of a law: a distribution (free), a number (pinned), another constant's name (tied), or draws."""
@@ -47,14 +47,18 @@ class Centre:
         try:
             return self.__dict__["values"][name]
         except KeyError:
-            raise AttributeError(f"the data's centre has {', '.join(self.__dict__.get('values', {}))}, not {name}") from None
+            raise AttributeError(
+                f"the data's centre has {', '.join(self.__dict__.get('values', {}))}, not {name}"
+            ) from None
 
     def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+        """Leaves and names, for JAX."""
         names = tuple(sorted(self.values))
         return tuple(self.values[n] for n in names), names
 
     @classmethod
     def tree_unflatten(cls, names: tuple[str, ...], leaves: tuple[Any, ...]) -> Centre:
+        """The inverse of `tree_flatten`."""
         return cls(dict(zip(names, leaves, strict=True)))
 
 
@@ -120,7 +124,9 @@ class Law:
         own = [n for n, kind in inspect.get_annotations(cls).items() if kind is Param or kind == "Param"]
         cls.fields = tuple(dict.fromkeys((*cls.fields, *own)))
         if missing := [n for n in own if n not in cls.__dict__]:
-            raise UsageError(f"law {cls.__name__}: {', '.join(missing)} has no prior; write `{missing[0]}: Param = <prior>`")
+            raise UsageError(
+                f"law {cls.__name__}: {', '.join(missing)} has no prior; write `{missing[0]}: Param = <prior>`"
+            )
         formula = getattr(cls, cls.metric, None)
         if not callable(formula):
             raise UsageError(f"law {cls.__name__} predicts {cls.metric!r} but has no method of that name")
@@ -133,7 +139,9 @@ class Law:
         for name in constants:
             if name not in self.fields:
                 hint = did_you_mean(name, self.fields)
-                raise UsageError(f"law {self.name} has no constant {name!r}{hint} Its constants: {', '.join(self.fields)}.")
+                raise UsageError(
+                    f"law {self.name} has no constant {name!r}{hint}; its constants are {', '.join(self.fields)}"
+                )
         for name in self.fields:
             value = constants.get(name, getattr(type(self), name))
             object.__setattr__(self, name, _constant(self, name, value))
@@ -156,7 +164,9 @@ class Law:
             Where a constant is still free, or an input is missing, unknown or not positive.
         """
         if self.free:
-            raise UsageError(f"law {self.name} still has free constants: {', '.join(self.free)}; fit it, or give them numbers")
+            raise UsageError(
+                f"law {self.name} still has free constants: {', '.join(self.free)}; fit it, or give them numbers"
+            )
         return np.asarray(evaluate(self, **inputs))[()]
 
     def items(self) -> Iterator[tuple[str, Any]]:
@@ -247,21 +257,24 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
         return at_rows(law, dict(zip(names, points, strict=True)), method).reshape(shape)
 
 
-def at_rows(law: Law, inputs: Mapping[str, jax.Array], method: str | None = None) -> jax.Array:
+def at_rows(law: Law, inputs: Mapping[str, Any], method: str | None = None) -> jax.Array:
     """The law at each row of `inputs` (arrays of one length); traceable, no checks."""
     formula = getattr(type(law), method or law.metric)
-    return jax.vmap(lambda law, row: formula(law, **row), in_axes=(None, 0))(law, dict(inputs))
+    values: jax.Array = jax.vmap(lambda law, row: formula(law, **row), in_axes=(None, 0))(law, dict(inputs))
+    return values
 
 
 def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """`inputs` as float64 arrays in the order of `names`, or an error that says which one is wrong."""
     for name in inputs:
         if name not in names:
-            raise UsageError(f"law {law} has no input {name!r}{did_you_mean(name, names)} Its inputs: {', '.join(names)}.")
+            raise UsageError(
+                f"law {law} has no input {name!r}{did_you_mean(name, names)}; its inputs are {', '.join(names)}"
+            )
     arrays = {}
     for name in names:
         if name not in inputs:
-            raise UsageError(f"law {law} needs {name}; its inputs are {', '.join(names)}.")
+            raise UsageError(f"law {law} needs {name}; its inputs are {', '.join(names)}")
         try:
             array = np.asarray(inputs[name], dtype=float)
         except (TypeError, ValueError):
@@ -287,7 +300,11 @@ def laws() -> dict[str, type[Law]]:
 
 def _register(cls: type[Law]) -> None:
     present = _REGISTRY.get(cls.name)
-    if present is not None and present.__module__.startswith("bayescale.models") and cls.__module__ != present.__module__:
+    if (
+        present is not None
+        and present.__module__.startswith("bayescale.models")
+        and cls.__module__ != present.__module__
+    ):
         raise UsageError(f"{cls.name!r} is the name of a law that ships; call the class {cls.__name__} something else")
     _REGISTRY[cls.name] = cls
 

@@ -14,8 +14,8 @@ from jax import lax, random
 from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.util import is_prng_key, validate_sample
 
-from bayescale.declare import did_you_mean, distribution_text
-from bayescale.errors import UsageError
+from bayescale.declare import distribution_text
+from bayescale.errors import UsageError, did_you_mean
 
 
 class Scatter(Distribution):  # type: ignore[misc]
@@ -42,6 +42,7 @@ class Scatter(Distribution):  # type: ignore[misc]
 
     @validate_sample  # type: ignore[untyped-decorator]
     def log_prob(self, value: Any) -> Any:
+        """Log density of the metric's `value`."""
         log_value = jnp.log(value)
         r = (log_value - self.log_mean) / self.scale
         if isinstance(self.tails, str):
@@ -54,14 +55,15 @@ class Scatter(Distribution):  # type: ignore[misc]
         return residual - jnp.log(self.scale) - log_value
 
     def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+        """Draw values of the metric."""
         assert is_prng_key(key)
         shape = sample_shape + self.batch_shape
-        if self.tails == "normal" if isinstance(self.tails, str) else False:
-            r = random.normal(key, shape, dtype=float)
-        elif isinstance(self.tails, str):
-            r = random.laplace(key, shape, dtype=float)
-        else:
+        if not isinstance(self.tails, str):
             r = random.t(key, self.tails, shape, dtype=float)
+        elif self.tails == "normal":
+            r = random.normal(key, shape, dtype=float)
+        else:
+            r = random.laplace(key, shape, dtype=float)
         return jnp.exp(self.log_mean + self.scale * r)
 
 
@@ -97,7 +99,8 @@ class Likelihood:
 
     def __repr__(self) -> str:
         parts = ((f.name, getattr(self, f.name)) for f in fields(self))
-        return f"{self.name}({', '.join(f'{n}={distribution_text(v) if isinstance(v, Distribution) else v}' for n, v in parts)})"
+        texts = {n: distribution_text(v) if isinstance(v, Distribution) else repr(v) for n, v in parts}
+        return f"{self.name}({', '.join(f'{n}={t}' for n, t in texts.items())})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,6 +115,7 @@ class StudentT(Likelihood):
     nu: Any = field(default=dist.LogNormal(log(5.0), 1.0))
 
     def tails(self, draws: Mapping[str, Any]) -> Any:
+        """The residual's tails."""
         return draws["nu"]
 
 
@@ -122,6 +126,7 @@ class Normal(Likelihood):
     name: ClassVar[str] = "normal"
 
     def tails(self, draws: Mapping[str, Any]) -> Any:
+        """The residual's tails."""
         return "normal"
 
 
@@ -132,6 +137,7 @@ class Laplace(Likelihood):
     name: ClassVar[str] = "laplace"
 
     def tails(self, draws: Mapping[str, Any]) -> Any:
+        """The residual's tails."""
         return "laplace"
 
 
@@ -151,5 +157,7 @@ def likelihood_from(spec: Any) -> Likelihood:
     if isinstance(spec, type) and issubclass(spec, Likelihood):
         return spec()
     if spec not in LIKELIHOODS:
-        raise UsageError(f"there is no likelihood {spec!r}{did_you_mean(str(spec), LIKELIHOODS)} There are: {', '.join(LIKELIHOODS)}.")
+        raise UsageError(
+            f"there is no likelihood {spec!r}{did_you_mean(str(spec), LIKELIHOODS)}; there are {', '.join(LIKELIHOODS)}"
+        )
     return LIKELIHOODS[spec]()

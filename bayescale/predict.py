@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import estimate
-from bayescale.declare import did_you_mean
-from bayescale.errors import UsageError
+from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
 
@@ -49,7 +48,7 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = estimate.INTERVAL, 
     """
     estimate.checked_interval(interval)
     points = _points(fit, runs, inputs)
-    parts = []
+    parts: list[pd.DataFrame] = []
     for block, mean, new_run in _blocks(fit, points):
         place = pd.DataFrame({**block, "point": len(parts) * BLOCK + np.arange(mean.shape[1])})
         beyond = decades_beyond(fit, block)
@@ -75,7 +74,10 @@ def predict_draws(fit: Fit, runs: Any = None, **inputs: Any) -> xarray.Dataset:
     points = _points(fit, runs, inputs)
     blocks = [(mean, new_run) for _, mean, new_run in _blocks(fit, points)]
     return xarray.Dataset(
-        {name: (("draw", "point"), np.concatenate([b[i] for b in blocks], axis=1)) for i, name in enumerate(("mean_curve", "new_run"))},
+        {
+            name: (("draw", "point"), np.concatenate([b[i] for b in blocks], axis=1))
+            for i, name in enumerate(("mean_curve", "new_run"))
+        },
         coords={n: ("point", x) for n, x in points.items()},
     )
 
@@ -94,7 +96,9 @@ def quantity_draws(fit: Fit, quantity: str, inputs: dict[str, Any]) -> np.ndarra
     known = type(fit.law).quantities()
     if quantity not in known:
         there = ", ".join(known) or "none"
-        raise UsageError(f"law {fit.law.name} has no derived quantity {quantity!r}{did_you_mean(quantity, known)} There are: {there}.")
+        raise UsageError(
+            f"law {fit.law.name} has no derived quantity {quantity!r}{did_you_mean(quantity, known)}; there are {there}"
+        )
     arrays = _broadcast(checked_inputs(fit.law.name, known[quantity], inputs))
     return evaluate_draws(fit, quantity, arrays)
 
@@ -106,7 +110,9 @@ def evaluate_draws(fit: Fit, method: str, points: dict[str, np.ndarray]) -> np.n
     if not points:
         draws = len(next(iter(constants.values())))
         return np.broadcast_to(np.asarray(program(constants, {})), (draws,))
-    return np.concatenate([np.asarray(program(constants, filled))[:, :size] for filled, size in filled_blocks(points)], axis=1)
+    return np.concatenate(
+        [np.asarray(program(constants, filled))[:, :size] for filled, size in filled_blocks(points)], axis=1
+    )
 
 
 def decades_beyond(fit: Fit, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

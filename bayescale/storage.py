@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpyro.distributions import Distribution
 
-from bayescale.declare import did_you_mean, distribution_text, law_from, parse_setting
-from bayescale.errors import UsageError
+from bayescale.declare import distribution_text, law_from, parse_setting
+from bayescale.errors import UsageError, did_you_mean
 from bayescale.files import whole_file
 from bayescale.fit import Fit
 from bayescale.law import Centre, Law, Stated
@@ -150,11 +150,16 @@ def load(path: str | Path, *, law: Any = None) -> Fit:
         tree = xarray.open_datatree(file, engine="h5netcdf").load()
         tree.close()
     except Exception as error:  # h5py and xarray raise many types for a damaged file
-        raise UsageError(f"{not_ours}, or it is damaged ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})") from None
+        raise UsageError(
+            f"{not_ours}, or it is damaged ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+        ) from None
     if "bayescale" not in tree.attrs or "bayescale_format" not in tree.attrs:
         raise UsageError(f"{not_ours}: it lacks the attribute 'bayescale'")
     if int(tree.attrs["bayescale_format"]) > FORMAT:
-        raise UsageError(f"{file} was written by a newer bayescale (format {tree.attrs['bayescale_format']}, this one reads {FORMAT})")
+        raise UsageError(
+            f"{file} was written by a newer bayescale "
+            f"(format {tree.attrs['bayescale_format']}, this one reads {FORMAT})"
+        )
     try:
         return _rebuild(tree, json.loads(tree.attrs["bayescale"]), law)
     except UsageError:
@@ -188,7 +193,12 @@ def _spec(fit: Fit) -> dict[str, Any]:
         "k_hat": samples.k_hat,
         "log_evidence": [samples.log_evidence, samples.log_evidence_se],
         "modes": [
-            {"z": m.z.tolist(), "log_density": m.log_density, "covariance": m.covariance.tolist(), "log_evidence": m.log_evidence}
+            {
+                "z": m.z.tolist(),
+                "log_density": m.log_density,
+                "covariance": m.covariance.tolist(),
+                "log_evidence": m.log_evidence,
+            }
             for m in samples.modes
         ],
         "sampling_seconds": dict(samples.seconds),
@@ -214,7 +224,9 @@ def _rebuild(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         source=spec["source"],
     )
     if data_hash(runs) != spec["data_sha256"]:
-        raise UsageError("the rows in the file are not those that were fitted (their hash differs); the file was changed")
+        raise UsageError(
+            "the rows in the file are not those that were fitted (their hash differs); the file was changed"
+        )
     constants = {str(n): x.to_numpy() for n, x in tree["posterior"].data_vars.items()}
     samples = Samples(
         z=tree["unconstrained_posterior"]["z"].to_numpy(),
@@ -229,7 +241,8 @@ def _rebuild(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         log_evidence=spec["log_evidence"][0],
         log_evidence_se=spec["log_evidence"][1],
         modes=tuple(
-            Mode(np.array(m["z"]), m["log_density"], np.array(m["covariance"]), m["log_evidence"]) for m in spec["modes"]
+            Mode(np.array(m["z"]), m["log_density"], np.array(m["covariance"]), m["log_evidence"])
+            for m in spec["modes"]
         ),
         seconds=spec["sampling_seconds"],
     )
@@ -240,14 +253,22 @@ def _rebuild_law(spec: dict[str, Any], given: Any) -> Law:
     from bayescale.law import laws
 
     if given is None and spec["law"] not in laws():
-        hint = "" if spec["law_ships"] else f"; it is not one that ships: give it as law='file.py:{spec['law']}' (--law)"
-        raise UsageError(f"the fit is of law {spec['law']!r}, which is not known here{did_you_mean(spec['law'], laws())[:-1]}{hint}")
+        hint = (
+            "" if spec["law_ships"] else f"; it is not one that ships: give it as law='file.py:{spec['law']}' (--law)"
+        )
+        raise UsageError(
+            f"the fit is of law {spec['law']!r}, which is not known here{did_you_mean(spec['law'], laws())}{hint}"
+        )
     law = law_from(spec["law"] if given is None else given)
     if law.name != spec["law"]:
         raise UsageError(f"the fit is of law {spec['law']!r}, not of {law.name!r}")
     if source_hash(type(law)) != spec["law_source"]:
-        raise UsageError(f"law {law.name!r} has changed since the fit was saved; fit again, or use the version of the law that made it")
-    settings = {n: getattr(type(law), n) if t == "default" else _read_setting(t, n) for n, t in spec["constants"].items()}
+        raise UsageError(
+            f"law {law.name!r} has changed since the fit was saved; fit again, or use the law that made it"
+        )
+    settings = {
+        n: getattr(type(law), n) if t == "default" else _read_setting(t, n) for n, t in spec["constants"].items()
+    }
     return type(law)(**settings)
 
 
@@ -263,7 +284,11 @@ def source_hash(law: type[Law]) -> str:
 def data_hash(runs: Observations) -> str:
     """SHA-256 of the fitted numbers."""
     digest = hashlib.sha256()
-    for values in (*(runs.inputs[n] for n in sorted(runs.inputs)), runs.observed, *([] if runs.se is None else [runs.se])):
+    for values in (
+        *(runs.inputs[n] for n in sorted(runs.inputs)),
+        runs.observed,
+        *([] if runs.se is None else [runs.se]),
+    ):
         digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
     return digest.hexdigest()
 
@@ -277,7 +302,9 @@ def _setting_text(value: Any, default: Any) -> str:
             raise UsageError(f"the prior {text} cannot be written to a file; declare it in a law of your own")
         return text
     if isinstance(value, Stated):
-        raise UsageError(f"a stated prior ({value.quantity}) cannot be written to a file unless it is the law's own; declare a law")
+        raise UsageError(
+            f"a stated prior ({value.quantity}) cannot be written to a file unless it is the law's own; declare a law"
+        )
     return value if isinstance(value, str) else f"{float(value):.17g}"
 
 

@@ -20,7 +20,8 @@ def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
     table = fit.summary(interval)
     lines = [
         f"{fit.law.name}: {fit.law.formula()}",
-        f"{fit.runs.rows} rows of {fit.runs.source}; log {fit.law.metric} ~ {fit.likelihood.name} about the log of the law",
+        *textwrap.wrap(f"{fit.runs.rows} rows of {fit.runs.source}", WIDTH),
+        f"log {fit.law.metric} scatters about the log of the law: {fit.likelihood.name}",
         "",
         *_verdict(fit),
         "",
@@ -33,13 +34,15 @@ def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
     lines += estimate.aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
     rest = fit.warnings[len(fit.failures) :]
     if rest:
-        lines += ["", "Mind:"] + wrapped(rest)
+        lines += ["", "Mind:", *wrapped(rest)]
     return "\n".join(lines)
 
 
 def _verdict(fit: Fit) -> list[str]:
     chains, draws = fit.samples.z.shape[:2]
-    how = f"{fit.samples.method}, {chains} chains of {draws} draws, seed {fit.seed}, {fit.seconds.get('total', 0):.1f} s"
+    how = (
+        f"{fit.samples.method}, {chains} chains of {draws} draws, seed {fit.seed}, {fit.seconds.get('total', 0):.1f} s"
+    )
     if fit.converged:
         return [f"Converged ({how})."]
     return [f"NOT CONVERGED ({how}): these numbers are no answer.", *wrapped(fit.failures)]

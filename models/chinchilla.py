@@ -10,7 +10,7 @@ from bayescale.law import Law, Param, derived, stated
 class Chinchilla(Law):
     """L(N, D) = E + A/N^alpha + B/D^beta
 
-    Hoffmann et al. 2022 (arXiv:2203.15556), eq. 2 and section 3.3; re-fitted by Besiroglu et al. 2024 (arXiv:2404.10102).
+    Hoffmann et al. 2022 (arXiv:2203.15556), eq. 2; fitted again by Besiroglu et al. 2024 (arXiv:2404.10102).
 
     N parameters with embeddings, D training tokens seen once, loss in nats/token.
     """
@@ -26,7 +26,7 @@ class Chinchilla(Law):
     beta: Param = dist.LogNormal(log(0.3), 0.5)
 
     published = {
-        "Hoffmann et al. 2022": {"E": 1.69337368, "A": 406.401018, "alpha": 0.33917084, "B": 410.722827, "beta": 0.2849083},
+        "Hoffmann et al. 2022": {"E": 1.693374, "A": 406.4010, "alpha": 0.33917084, "B": 410.7228, "beta": 0.2849083},
         "Besiroglu et al. 2024": {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658},
     }
 

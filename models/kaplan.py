@@ -61,7 +61,7 @@ class KaplanC(Law):
 class KaplanCmin(Law):
     """L(C_min) = (C_c/C_min)^alpha_C
 
-    Kaplan et al. 2020, eqs. 1.3 and 6.3, Table 5: C is the minimum compute C_min, adjusted to a batch far below critical.
+    Kaplan et al. 2020, eqs. 1.3 and 6.3, Table 5: C is C_min, the compute adjusted to a batch far below critical.
     """
 
     name = "kaplan_cmin"
@@ -90,7 +90,7 @@ class KaplanND(Law):
     )
 
     published = {"Kaplan et al. 2020, Table 2": {"alpha_N": 0.076, "alpha_D": 0.103, "N_c": 6.4e13, "D_c": 1.8e13}}
-    caution = "D of this law is a data-set size with early stopping; the paper does not allocate C = 6ND with it (see its section 6)"
+    caution = "D is the size of a data set with early stopping; the paper does not split C = 6ND by this law"
 
     def loss(self, N, D):
         return ((self.N_c / N) ** (self.alpha_N / self.alpha_D) + self.D_c / D) ** self.alpha_D
@@ -114,10 +114,14 @@ class KaplanE(Law):
     alpha_N: Param = stated("alpha_N / alpha_D", dist.LogNormal(log(0.75), 0.4), lambda p, law, at: p * law.alpha_D)
     alpha_D: Param = dist.LogNormal(log(0.2), 0.6)
     N_c: Param = stated(
-        "(L(N0, inf) - E) / L0", dist.LogNormal(log(0.4), 0.6), lambda q, law, at: at.N * (q * at.loss) ** (1 / law.alpha_N)
+        "(L(N0, inf) - E) / L0",
+        dist.LogNormal(log(0.4), 0.6),
+        lambda q, law, at: at.N * (q * at.loss) ** (1 / law.alpha_N),
     )
     D_c: Param = stated(
-        "(L(inf, D0) - E) / L0", dist.LogNormal(log(0.4), 0.6), lambda q, law, at: at.D * (q * at.loss) ** (1 / law.alpha_D)
+        "(L(inf, D0) - E) / L0",
+        dist.LogNormal(log(0.4), 0.6),
+        lambda q, law, at: at.D * (q * at.loss) ** (1 / law.alpha_D),
     )
 
     caution = KaplanND.caution

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from bayescale.errors import BayescaleError, DataError
+from bayescale.errors import BayescaleError, DataError, did_you_mean
 
 COMMANDS = {
     "fit": "Fit a law to a table of runs.",
@@ -35,14 +35,13 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, context: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, with a hint where it is misspelt."""
-        import difflib
-
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(COMMANDS)}."
-            raise click.UsageError(f"there is no command {args[0]!r}.{hint}", context)
+            hint = did_you_mean(args[0], COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", context)
         return super().resolve_command(context, args)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
@@ -76,12 +75,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _say(str(error))
         status = 1 if isinstance(error, DataError) else 2
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (what reads our output has gone)
+        sys.stdout = open(os.devnull, "w")
         status = 0
     except Exception as error:
         if os.environ.get("BAYESCALE_DEBUG"):
             raise
-        _say(f"this should not happen: {type(error).__name__}: {error}. BAYESCALE_DEBUG=1 shows where; please report it.")
+        _say(
+            f"this should not happen: {type(error).__name__}: {error}. BAYESCALE_DEBUG=1 shows where; please report it."
+        )
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
 

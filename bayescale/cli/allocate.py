@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from bayescale.cli.options import Numbers, estimates_by_point, interval_option, json_option, law_option, print_json, trusted_fit
+from bayescale.cli.options import (
+    Numbers,
+    estimates_by_point,
+    interval_option,
+    json_option,
+    law_option,
+    print_json,
+    trusted_fit,
+)
 
 
 @click.command("allocate")

@@ -21,7 +21,14 @@ def command(name: str | None, output: str | None, as_json: bool) -> None:
     if name is None:
         sets = [datasets.info(n) for n in datasets.names()]
         if as_json:
-            print_json({"data": [{"name": s.name, "rows": s.rows, "kind": s.kind, "title": s.title, "source": s.source} for s in sets]})
+            print_json(
+                {
+                    "data": [
+                        {"name": s.name, "rows": s.rows, "kind": s.kind, "title": s.title, "source": s.source}
+                        for s in sets
+                    ]
+                }
+            )
         else:
             rows = [(s.name, str(s.rows or ""), s.kind, s.title) for s in sets]
             click.echo("\n".join(aligned(rows, ("name", "rows", "kind", "what"), left=4)))

@@ -11,10 +11,12 @@ from bayescale.cli.options import Pair, interval_option, json_option, print_json
 
 @click.command("fit")
 @click.argument("data")
-@click.option("--law", "law", default="chinchilla", show_default=True, help="A law's name (`bayescale laws`), or FILE.py:NAME.")
+@click.option(
+    "--law", "law", default="chinchilla", show_default=True, help="A law's name (`bayescale laws`), or FILE.py:NAME."
+)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the fit to this NetCDF file.")
 @click.option("--set", "settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
-              help="Pin a constant (E=1.69), tie it (beta=alpha) or give it a prior (alpha='LogNormal(-1.2, 0.5)').")  # fmt: skip
+              help="Pin a constant (E=1.69), tie it (beta=alpha) or give it a prior (E='Uniform(1, 2)').")  # fmt: skip
 @click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
               help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
 @click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
@@ -26,8 +28,17 @@ from bayescale.cli.options import Pair, interval_option, json_option, print_json
 @seed_option
 @interval_option
 @json_option
-def command(data: str, law: str, output: str | None, settings: tuple[tuple[str, str], ...], columns: tuple[tuple[str, str], ...],
-            where: tuple[tuple[str, str], ...], interval: float, as_json: bool, **effort: Any) -> int:  # fmt: skip
+def command(
+    data: str,
+    law: str,
+    output: str | None,
+    settings: tuple[tuple[str, str], ...],
+    columns: tuple[tuple[str, str], ...],
+    where: tuple[tuple[str, str], ...],
+    interval: float,
+    as_json: bool,
+    **effort: Any,
+) -> int:
     """Fit a law to DATA: a table (CSV, TSV, Parquet, JSON lines) or a data set's name (palm2)."""
     from bayescale.declare import law_from
     from bayescale.fit import fit

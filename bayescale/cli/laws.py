@@ -54,13 +54,16 @@ def _page(law: Any) -> str:
     sources = list(law.published)
     marks = [f"[{i + 1}]" for i in range(len(sources))]
     rows = [
-        (n, p, *(f"{law.published[s][n]:.6g}" if n in law.published[s] else "" for s in sources)) for n, p in _priors(law).items()
+        (n, p, *(f"{law.published[s][n]:.6g}" if n in law.published[s] else "" for s in sources))
+        for n, p in _priors(law).items()
     ]
     lines += aligned(rows, ("constant", "prior", *marks), left=2)
     lines += ["", *(f"{m} {s}" for m, s in zip(marks, sources, strict=True))] if sources else []
     lines += ["", "N0, D0, C0: geometric means of the table's inputs; L0: the median of its " + law.metric + "."]
     if quantities := law.quantities():
-        lines += ["Derived: " + ", ".join(f"{n}({', '.join(needs)})" if needs else n for n, needs in quantities.items())]
+        lines += [
+            "Derived: " + ", ".join(f"{n}({', '.join(needs)})" if needs else n for n, needs in quantities.items())
+        ]
     if law.caution:
         lines += ["", f"Mind: {law.caution}."]
     return "\n".join(line for i, line in enumerate(lines) if line or (i and lines[i - 1]))

@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 INPUTS = ("N", "D", "C", "S", "B", "U")
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType):  # type: ignore[type-arg]
     """Positive numbers separated by commas: 70e9 or 1e9,7e9."""
 
     name = "numbers"
@@ -37,7 +37,7 @@ class Numbers(click.ParamType):
         return found
 
 
-class Mass(click.ParamType):
+class Mass(click.ParamType):  # type: ignore[type-arg]
     """An interval's mass between 0 and 1."""
 
     name = "mass"
@@ -53,7 +53,7 @@ class Mass(click.ParamType):
         return mass
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType):  # type: ignore[type-arg]
     """NAME=VALUE."""
 
     name = "name=value"
@@ -73,14 +73,20 @@ interval_option = click.option(
     "--interval", type=Mass(), default=estimate.INTERVAL, show_default=True, help="Mass of the equal-tailed intervals."
 )
 law_option = click.option("--law", "law", help="The fit's law, where it does not ship: FILE.py:NAME.")
-seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers."
+)
 
 
 def input_options(function: F) -> F:
     """Options for a law's inputs: --N, --D, ... and --at NAME=VALUES for any other."""
-    function = click.option("--at", "others", type=Pair(), multiple=True, help="Another input of the law: NAME=VALUES.")(function)
+    function = click.option(
+        "--at", "others", type=Pair(), multiple=True, help="Another input of the law: NAME=VALUES."
+    )(function)
     for name in reversed(INPUTS):
-        function = click.option(f"--{name}", name, type=Numbers(), help=f"Values of {name}, separated by commas.")(function)
+        function = click.option(f"--{name}", name, type=Numbers(), help=f"Values of {name}, separated by commas.")(
+            function
+        )
     return function
 
 

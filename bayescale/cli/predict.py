@@ -37,6 +37,8 @@ def command(fit: str, runs: str | None, law: str | None, interval: float, as_jso
         beyond = [c for c in table.columns if c.startswith("decades_")]
         for entry, (_, row) in zip(predictions, table.iloc[::2].iterrows(), strict=True):
             entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(row[c]) for c in beyond}
-        print_json({"interval_mass": interval, "law": found.law.name, "metric": found.law.metric, "predictions": predictions})
+        print_json(
+            {"interval_mass": interval, "law": found.law.name, "metric": found.law.metric, "predictions": predictions}
+        )
     else:
         click.echo(predictions_text(table, interval))

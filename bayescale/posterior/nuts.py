@@ -124,7 +124,7 @@ def sampler(target: Target, data: Data, plan: Plan) -> tuple[Program, Any]:
     """The program that advances a chain by one chunk, and a blank state to give it first."""
     d = target.dimension
     with jax.enable_x64(True):
-        shapes = jax.eval_shape(lambda: _start(plan, lambda w: jnp.sum(w), *_blank_start(d), 0.8)[0])
+        shapes = jax.eval_shape(lambda: _start(plan, jnp.sum, _blank_start(d), 0.8)[0])
     blank = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
     if plan not in target.samplers:
         target.samplers[plan] = Program(_advance(target, plan))
@@ -144,7 +144,8 @@ def _blank_start(d: int) -> tuple[Any, ...]:
     return np.zeros(d), np.float64(0.0), np.zeros(d), np.zeros(2, np.uint32)
 
 
-def _start(plan: Plan, potential: Any, w: Any, value: Any, gradient: Any, key: Any, target_acceptance: Any) -> Any:
+def _start(plan: Plan, potential: Any, first: tuple[Any, ...], target_acceptance: Any) -> Any:
+    w, value, gradient, key = first
     init, transition = hmc(potential, algo="NUTS")
     state = init(
         ParamInfo(w, value, gradient),
@@ -164,7 +165,7 @@ def _advance(target: Target, plan: Plan) -> Callable[..., Any]:
         def potential(w: Any) -> Any:
             return -target.log_density(frame.location + frame.factor @ w, data)
 
-        fresh, transition = _start(plan, potential, *first, target_acceptance)
+        fresh, transition = _start(plan, potential, first, target_acceptance)
         state = jax.tree.map(lambda new, old: jnp.where(begin, new, old), fresh, state)
 
         def step(state: Any, _: None) -> Any:

@@ -33,10 +33,10 @@ class Program:
     def prepare(self, *arguments: Any) -> Future[Any]:
         """Start compiling for arguments of these shapes; returns the executable's future."""
         leaves, structure = jax.tree.flatten(arguments)
-        key = (structure, tuple((np.shape(x), np.result_type(x)) for x in leaves))
+        key = (structure, tuple((np.shape(x), _dtype(x)) for x in leaves))
         with self.lock:
             if key not in self.executables:
-                shapes = [jax.ShapeDtypeStruct(np.shape(x), np.result_type(x)) for x in leaves]
+                shapes = [jax.ShapeDtypeStruct(np.shape(x), _dtype(x)) for x in leaves]
                 self.executables[key] = _COMPILERS.submit(self._build, jax.tree.unflatten(structure, shapes))
             return self.executables[key]
 
@@ -53,13 +53,17 @@ class Program:
             return executable(*arguments)
 
 
+def _dtype(x: Any) -> Any:
+    return x.dtype if hasattr(x, "dtype") else np.result_type(x)  # numpy's own question deprecates a JAX array's answer
+
+
 def use_persistent_cache() -> None:
     """Point JAX's persistent compilation cache at the user's cache folder, unless one is configured.
 
     BAYESCALE_CACHE names another folder, or 'off'.
     """
     with _CACHE_READY:
-        if jax.config.jax_compilation_cache_dir is not None:
+        if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
             return
         folder = os.environ.get("BAYESCALE_CACHE") or str(user_cache() / "programs")
         if folder == "off":

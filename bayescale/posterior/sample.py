@@ -118,7 +118,9 @@ def sample(
     progress("mode", 0, 1)
     modes = tuple(find_modes(target, data, prior))
     if not modes:
-        return _nothing(target, data, prior, "the density is not finite at any prior draw: the law does not fit these data at all")
+        return _nothing(
+            target, data, prior, "the density is not finite at any prior draw: the law does not fit these data at all"
+        )
     weighted = importance_sample(target, data, modes[0], rng)
     ready = time.perf_counter()
     if method == "laplace":
@@ -147,9 +149,7 @@ def sample(
 
 def quality(constants: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """R-hat and ESS of each constant, from draws of shape (chain, draw)."""
-    return {
-        n: {"r_hat": r_hat(x), "ess_bulk": ess_bulk(x), "ess_tail": ess_tail(x)} for n, x in constants.items()
-    }
+    return {n: {"r_hat": r_hat(x), "ess_bulk": ess_bulk(x), "ess_tail": ess_tail(x)} for n, x in constants.items()}
 
 
 def shortfalls(constants: dict[str, np.ndarray], divergences: int, draws: int) -> tuple[str, ...]:
@@ -275,7 +275,14 @@ def _quick(target: Target, data: Data, weighted: Weighted, rng: np.random.Genera
             f"the importance weights are too uneven (log evidence known to {weighted.log_evidence_se:.2f}, "
             f"{EVIDENCE_SE_QUICK} is needed); use method='nuts'",
         )
-    return z, constants, {"lp": target.evaluate(z.reshape(-1, z.shape[-1]), data)[0].reshape(z.shape[:2])}, failures, (), "laplace"
+    return (
+        z,
+        constants,
+        {"lp": target.evaluate(z.reshape(-1, z.shape[-1]), data)[0].reshape(z.shape[:2])},
+        failures,
+        (),
+        "laplace",
+    )
 
 
 def _modes_text(target: Target, data: Data, modes: tuple[Mode, ...]) -> str:

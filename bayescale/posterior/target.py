@@ -49,7 +49,9 @@ def centre_of(inputs: Mapping[str, np.ndarray], metric: str, observed: np.ndarra
     return Centre({**means, metric: float(np.median(observed))})
 
 
-def padded(inputs: Mapping[str, np.ndarray], observed: np.ndarray, se: np.ndarray | None, centre: Centre, metric: str) -> Data:
+def padded(
+    inputs: Mapping[str, np.ndarray], observed: np.ndarray, se: np.ndarray | None, centre: Centre, metric: str
+) -> Data:
     """A table's rows, padded with rows at the centre that do not count."""
     rows = len(observed)
     size = padded_size(rows)
@@ -118,7 +120,9 @@ class Target:
         return sum(size for _, size in self.sites.values())
 
     def _values(self, z: Any) -> tuple[dict[str, Any], Any]:
-        values, log_det, start = {}, 0.0, 0
+        values: dict[str, Any] = {}
+        log_det: Any = 0.0
+        start = 0
         for name, (transform, size) in self.sites.items():
             u = z[start] if size == 1 else z[start : start + size]
             values[name] = transform(u)
@@ -154,7 +158,7 @@ class Target:
         return self.likelihood.scatter(mean, noise, data.log_se).log_prob(data.observed)
 
     def quantity(self, name: str) -> Program:
-        """The program that evaluates another method of the law: (constants of n draws, inputs of p points) -> (n, p)."""
+        """The program of another method of the law: (constants of n draws, inputs of p points) -> (n, p)."""
         if name not in self.quantities:
 
             def one(constants: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:

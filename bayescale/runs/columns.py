@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bayescale._files import Table
-from bayescale.errors import DataError, UsageError
+from bayescale.errors import DataError, UsageError, did_you_mean
+from bayescale.runs.reading import Table
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -56,12 +55,6 @@ def _plain(name: object) -> str:
 _MEANING = {_plain(alias): name for name, text in ALIASES.items() for alias in (name, *text.split(","))}
 
 
-def did_you_mean(word: str, known: Iterable[object]) -> str:
-    """Suggest the nearest known name in the words that end a sentence, or in none."""
-    close = difflib.get_close_matches(word, [str(name) for name in known], n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 def claim(table: Table, columns: Mapping[str, str]) -> dict[str, Hashable]:
     """Which of the table's columns is read as which standard one."""
     labels = list(table.frame.columns)
@@ -97,11 +90,13 @@ def claim(table: Table, columns: Mapping[str, str]) -> dict[str, Hashable]:
 
 
 def listed(labels: Sequence[object]) -> str:
+    """Names as one text, the first twenty of them."""
     text = ", ".join(map(str, labels[:20]))
     return text + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
 
 
 def missing(cells: pd.Series[Any]) -> Mask:
+    """Which cells hold nothing: NaN, None or blank text."""
     blank = cells.isna()
     if not pd.api.types.is_numeric_dtype(cells):
         blank |= cells.map(lambda cell: isinstance(cell, str) and not cell.strip()).astype(bool)
@@ -129,6 +124,7 @@ def bad_cells(
     label: Hashable,
     where: Callable[[int], str],
 ) -> list[tuple[int, str]]:
+    """The `wrong` cells of a column as (row, what is wrong there); the first few have a text."""
     column = f"column {name}" if label == name else f"column {str(label)!r} ({name})"
     rows = np.flatnonzero(wrong).tolist()
     shown = [(row, f"{where(row)}, {column}: {_fault(cells.iloc[row])}") for row in rows[:SHOWN]]
@@ -150,6 +146,7 @@ def _fault(cell: Any) -> str:
 
 
 def refuse(bad: list[tuple[int, str]], source: str) -> None:
+    """Raise one `DataError` for all bad cells, if there are any."""
     if bad:
         shown = [text for _, text in sorted(bad, key=lambda cell: (not cell[1], cell[0]))[:SHOWN] if text]
         more = f"; and {len(bad) - len(shown)} more" if len(bad) > len(shown) else ""

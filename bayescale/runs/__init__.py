@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bayescale._columns import ALIASES as ALIASES
-from bayescale._columns import COLUMNS as COLUMNS
-from bayescale._columns import Array, bad_cells, claim, did_you_mean, listed, missing, numbers, refuse
-from bayescale._files import Table, frame_table, read_table
-from bayescale.errors import DataError, UsageError
+from bayescale.errors import DataError, UsageError, did_you_mean
+from bayescale.runs.columns import ALIASES as ALIASES
+from bayescale.runs.columns import COLUMNS as COLUMNS
+from bayescale.runs.columns import Array, bad_cells, claim, listed, missing, numbers, refuse
+from bayescale.runs.reading import Table, frame_table, read_table
 
 WARNING = "warning: "
 LABELS = ("group", "run")
@@ -68,8 +68,7 @@ def read_runs(source: str | Path | pd.DataFrame, *, columns: Mapping[str, str] |
         if not Path(source).suffix:
             hint = did_you_mean(source, datasets.names())
             raise UsageError(
-                f"no file and no data set is called {source!r}{hint}; "
-                f"data sets: {', '.join(datasets.names())}"
+                f"no file and no data set is called {source!r}{hint}; data sets: {', '.join(datasets.names())}"
             )
     table = frame_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source).expanduser())
     return _tidy(table, columns or {})
@@ -97,7 +96,9 @@ def select(runs: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
             same = cells.astype(str) == text
         if not same.any():
             there = ", ".join(map(str, cells.unique()[:8]))
-            raise UsageError(f"no row has {column} = {text!r}; {column} is {there}{', ...' if cells.nunique() > 8 else ''}")
+            raise UsageError(
+                f"no row has {column} = {text!r}; {column} is {there}{', ...' if cells.nunique() > 8 else ''}"
+            )
         kept = kept[same]
     kept.attrs = {**runs.attrs, "source": runs.attrs.get("source", "a table")}
     if where:
@@ -166,8 +167,7 @@ def _suspicions(runs: Mapping[str, Any], where: Callable[[int], str]) -> list[st
         )
     if "D" in runs and runs["D"].max() < 1e6:
         found.append(
-            f"D looks like it is in millions or billions of tokens (greatest {runs['D'].max():g}): "
-            "D counts tokens"
+            f"D looks like it is in millions or billions of tokens (greatest {runs['D'].max():g}): D counts tokens"
         )
     if {"N", "D", "C"} <= runs.keys():
         ratio = np.log(runs["C"]) - np.log(6) - np.log(runs["N"]) - np.log(runs["D"])
@@ -318,10 +318,7 @@ def _collinear(points: Mapping[str, Array], law: str) -> list[str]:
     names = list(logs)
     correlation = np.corrcoef(np.stack(list(logs.values())))
     pairs = [(i, j) for i, j in combinations(range(len(names)), 2) if abs(correlation[i, j]) > COLLINEAR]
-    found = [
-        f"{names[i]} and {names[j]} move together (correlation of logs {correlation[i, j]:.4g})"
-        for i, j in pairs
-    ]
+    found = [f"{names[i]} and {names[j]} move together (correlation of logs {correlation[i, j]:.4g})" for i, j in pairs]
     if not pairs and np.linalg.eigvalsh(correlation)[0] < 1 - COLLINEAR:
         found = [f"{', '.join(names)} move together (one is nearly a product of powers of the others)"]
     end = f"these rows cannot tell the terms of {law} in them apart, so the prior decides"

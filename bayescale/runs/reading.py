@@ -56,8 +56,7 @@ def read_table(path: Path) -> Table:
     if ending not in DELIMITED + JSON_LINES and (name.endswith(".gz") or ending not in PARQUET):
         accepted = ", ".join(DELIMITED + JSON_LINES + PARQUET)
         raise UsageError(
-            f"{path}: cannot tell the format from the name; accepted endings are {accepted} "
-            "and .gz after a text format"
+            f"{path}: cannot tell the format from the name; accepted endings are {accepted} and .gz after a text format"
         )
     try:
         content = path.read_bytes()

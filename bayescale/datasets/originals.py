@@ -36,10 +36,7 @@ def _routing(paths: list[Path]) -> pd.DataFrame:
             "E": last["num_experts"],
             "P": last["total_parameter_count"],
             "router": last["router_type"],
-            **{
-                name: last[name]
-                for name in ("k", "routing_frequency", "flop_increase", "seed", "step", "d_model")
-            },
+            **{name: last[name] for name in ("k", "routing_frequency", "flop_increase", "seed", "step", "d_model")},
         }
     )
 
@@ -69,9 +66,9 @@ def _mpl(paths: list[Path]) -> pd.DataFrame:
         curve = pd.read_csv(path)
         fitted = schedule in ("cosine_24000", "constant_24000", "wsdcon_9")
         parts.append(
-            pd.DataFrame(
-                {"N": float(size) * 1e6, "S": curve["step"], "loss": curve["loss"], "lr": curve["lr"]}
-            ).assign(run=f"{size}M {schedule}", schedule=schedule, split="fit" if fitted else "test")
+            pd.DataFrame({"N": float(size) * 1e6, "S": curve["step"], "loss": curve["loss"], "lr": curve["lr"]}).assign(
+                run=f"{size}M {schedule}", schedule=schedule, split="fit" if fitted else "test"
+            )
         )
     return pd.concat(parts, ignore_index=True)
 

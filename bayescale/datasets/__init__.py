@@ -15,9 +15,8 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from bayescale._columns import did_you_mean
-from bayescale._originals import TIDY
-from bayescale.errors import DataError, UsageError
+from bayescale.datasets.originals import TIDY
+from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.runs import read_runs
 
 FOLDER = "BAYESCALE_DATA"  # names a folder laid out as <set>/original/<file>, read before any download
@@ -169,7 +168,7 @@ def load(name: str) -> pd.DataFrame:
     if entry.kind == "download":
         frame = TIDY[name](fetch(name))
     else:
-        with resources.as_file(resources.files("bayescale") / "data" / f"{name}.csv") as path:
+        with resources.as_file(resources.files(__package__) / f"{name}.csv") as path:
             frame = pd.read_csv(path)
     runs = read_runs(frame)
     notes = [f"{name} is simulated, not measured"] if entry.kind == "simulated" else []
@@ -197,7 +196,7 @@ def fetch(name: str) -> list[Path]:
 
 
 def _pins() -> list[dict[str, str]]:
-    text = (resources.files("bayescale") / "data" / "pins.csv").read_text("utf-8")
+    text = (resources.files(__package__) / "pins.csv").read_text("utf-8")
     return list(csv.DictReader(text.splitlines()))
 
 
