@@ -66,7 +66,8 @@ def _call(node: ast.Call) -> Distribution:
     name = node.func.id
     cls: Any = vars(dist).get(name)
     if not (isinstance(cls, type) and issubclass(cls, Distribution)):
-        raise UsageError(f"NumPyro has no distribution {name!r}{did_you_mean(name, dist.__all__)}")
+        classes = [n for n in dist.__all__ if isinstance(vars(dist)[n], type)]
+        raise UsageError(f"{name!r} is no class of NumPyro's distributions{did_you_mean(name, classes)}")
     arguments = [_number(a) for a in node.args]
     named = {str(k.arg): _number(k.value) for k in node.keywords}
     try:

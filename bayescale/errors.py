@@ -16,6 +16,10 @@ class UsageError(BayescaleError):
     """A wrong option, name or file (the command line exits with 2)."""
 
 
+class NotConverged(UserWarning):
+    """What is asked of a fit that has not converged, and is therefore no answer."""
+
+
 def did_you_mean(word: str, known: Iterable[object]) -> str:
     """The nearest known name as ' (did you mean ...?)', or nothing."""
     close = difflib.get_close_matches(word, [str(name) for name in known], n=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ import pandas as pd
 
 from bayescale import estimate
 from bayescale.declare import law_from
-from bayescale.errors import UsageError
+from bayescale.errors import NotConverged, UsageError
 from bayescale.law import Centre, Law
 from bayescale.likelihood import Likelihood, likelihood_from
 from bayescale.posterior.nuts import CHUNK
@@ -25,6 +26,9 @@ from bayescale.runs import Observations, observations, read_runs
 
 if TYPE_CHECKING:
     import xarray
+
+    from bayescale.evidence import Evidence
+    from bayescale.loo import Loo
 
 METHODS = ("nuts", "laplace")
 
@@ -94,6 +98,11 @@ class Fit:
         step = max(1, -(-total // most))
         return {n: x[::step] for n, x in flat.items()}
 
+    def _warn(self) -> None:
+        if not self.converged:
+            message = f"this fit of {self.law.name} has not converged and is no answer: {'; '.join(self.failures)}"
+            warnings.warn(message, NotConverged, stacklevel=3)
+
     def summary(self, interval: float = estimate.INTERVAL) -> pd.DataFrame:
         """Constants and derived quantities with intervals and diagnostics.
 
@@ -140,18 +149,21 @@ class Fit:
         """
         from bayescale.predict import derive
 
+        self._warn()
         return derive(self, quantity, interval=interval, **inputs)
 
     def predict(self, runs: Any = None, *, interval: float = estimate.INTERVAL, **inputs: Any) -> pd.DataFrame:
         """The law's value and a new run's, with intervals; see `bayescale.predict.predict`."""
         from bayescale.predict import predict
 
+        self._warn()
         return predict(self, runs, interval=interval, **inputs)
 
     def predict_draws(self, runs: Any = None, **inputs: Any) -> xarray.Dataset:
         """Draws behind `predict`: variables mean_curve and new_run, dimensions (draw, point)."""
         from bayescale.predict import predict_draws
 
+        self._warn()
         return predict_draws(self, runs, **inputs)
 
     def allocate(
@@ -160,19 +172,34 @@ class Fit:
         """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.allocate`."""
         from bayescale.allocate import allocate
 
+        self._warn()
         return allocate(self, C, loss=loss, N=N, interval=interval)
 
     def allocate_draws(self, C: Any) -> xarray.Dataset:
         """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss, dimensions (draw, C)."""
         from bayescale.allocate import allocate_draws
 
+        self._warn()
         return allocate_draws(self, C)
 
     def penalty(self, N: Any, D: Any, *, interval: float = estimate.INTERVAL) -> pd.DataFrame:
         """What training N parameters on D tokens costs against the optimum; see `bayescale.allocate.penalty`."""
         from bayescale.allocate import penalty
 
+        self._warn()
         return penalty(self, N, D, interval=interval)
+
+    def evidence(self) -> Evidence:
+        """The log evidence of the law, with its error and a cross-check; see `bayescale.evidence.log_evidence`."""
+        from bayescale.evidence import log_evidence
+
+        return log_evidence(self)
+
+    def loo(self) -> Loo:
+        """Leave-one-out predictive density, with k-hat a row; see `bayescale.loo.loo`."""
+        from bayescale.loo import loo
+
+        return loo(self)
 
     @cached_property
     def data(self) -> xarray.DataTree:

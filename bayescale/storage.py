@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Of the files: raised when an older reader would misread them."""
 
+ROWWISE_LIMIT = 2**25
+"""Numbers in a group of draws by rows: 256 MB."""
+
 PACKAGES = ("bayescale", "jax", "numpyro", "numpy")
 
 
@@ -46,6 +49,8 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     import xarray
 
     chains, draws = fit.samples.z.shape[:2]
+    # a large table's row-wise groups keep every so many draws; their coordinate says which
+    step = -(-chains * draws * fit.runs.rows // ROWWISE_LIMIT)
     metric, runs = fit.law.metric, fit.runs.rows
     axes = {"chain": np.arange(chains), "draw": np.arange(draws)}
     rows = {"run": np.arange(runs)}
@@ -60,7 +65,9 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     prior = fit.target.constants_at(fit.samples.prior, fit.padded)
     prior_axes = {"chain": np.arange(1), "draw": np.arange(len(fit.samples.prior))}
     prior_draws = {n: (("chain", "draw"), x[None]) for n, x in prior.items()}
-    flat = {n: x.reshape(-1) for n, x in fit.constants.items()}
+    some_axes = {"chain": np.arange(chains), "draw": np.arange(0, draws, step)}
+    some = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
+    some_prior_axes = {"chain": np.arange(1), "draw": prior_axes["draw"][::step]}
     seen = {metric: ("run", fit.runs.observed)}
     given = {n: ("run", x) for n, x in fit.runs.inputs.items()}
     if fit.runs.se is not None:
@@ -74,10 +81,10 @@ def data_tree(fit: Fit) -> xarray.DataTree:
             {"z": (("chain", "draw", "site"), fit.samples.z)}, coords={**axes, "site": list(fit.target.sites)}
         ),
         "sample_stats": of_draws(fit.samples.stats),
-        "posterior_predictive": of_rows(_predictive(fit, flat, 2), axes),
-        "log_likelihood": of_rows(pointwise_log_likelihood(fit), axes),
+        "posterior_predictive": of_rows(_predictive(fit, some, 2), some_axes),
+        "log_likelihood": of_rows(pointwise_log_likelihood(fit, step), some_axes),
         "prior": xarray.Dataset(prior_draws, coords=prior_axes),
-        "prior_predictive": of_rows(_predictive(fit, prior, 3), prior_axes),
+        "prior_predictive": of_rows(_predictive(fit, {n: x[::step] for n, x in prior.items()}, 3), some_prior_axes),
         "observed_data": xarray.Dataset(seen, coords=rows),
         "constant_data": xarray.Dataset(given, coords=rows),
     }
@@ -92,14 +99,15 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     return tree
 
 
-def pointwise_log_likelihood(fit: Fit) -> np.ndarray:
-    """Log likelihood of every row at every draw, shape (chain, draw, run)."""
-    flat = {n: x.reshape(-1) for n, x in fit.constants.items()}
-    total, parts = fit.samples.z.shape[0] * fit.samples.z.shape[1], []
-    for start in range(0, total, 1000):
-        block = {n: x[start : start + 1000] for n, x in flat.items()}
-        parts.append(np.asarray(fit.target.log_likelihood(block, fit.padded))[:, : fit.runs.rows])
-    return np.concatenate(parts).reshape(*fit.samples.z.shape[:2], fit.runs.rows)
+def pointwise_log_likelihood(fit: Fit, step: int = 1) -> np.ndarray:
+    """Log likelihood of every row at every `step`-th draw, shape (chain, draw, run)."""
+    flat = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
+    total, parts = len(next(iter(flat.values()))), []
+    block = int(np.clip(2**24 // len(fit.padded.mask), 1, 1000))
+    for start in range(0, total, block):
+        some = {n: x[start : start + block] for n, x in flat.items()}
+        parts.append(np.asarray(fit.target.log_likelihood(some, fit.padded))[:, : fit.runs.rows])
+    return np.concatenate(parts).reshape(fit.samples.z.shape[0], -1, fit.runs.rows)
 
 
 def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> np.ndarray:

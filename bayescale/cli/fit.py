@@ -50,12 +50,16 @@ def command(
     if settings:
         spec = spec.replace(**dict(settings))
     runs = select(read_runs(data, columns=dict(columns)), dict(where))
+    for note in runs.attrs["notes"]:
+        click.echo(f"bayescale: {note}", err=True)
     if output:
         _check_writable(output)
     with bar() as progress:
         found = fit(spec, runs, progress=progress, **effort)
     if output:
         found.save(output)
+    for failure in found.failures:
+        click.echo(f"bayescale: not converged: {failure}", err=True)
     if as_json:
         print_json(_json(found, interval))
     else:

@@ -27,6 +27,8 @@ def ess_bulk(draws: np.ndarray) -> float:
 
 def ess_tail(draws: np.ndarray) -> float:
     """Tail effective sample size: the smaller ESS of the 5 % and 95 % quantiles."""
+    if np.isnan(draws).any():
+        return np.nan
     return min(_ess(_split((draws <= np.quantile(draws, q)).astype(float))) for q in Z90)
 
 
@@ -67,6 +69,8 @@ def _split(draws: np.ndarray) -> np.ndarray:
 def _scores(draws: np.ndarray) -> np.ndarray:
     from scipy.special import ndtri
 
+    if np.isnan(draws).any():  # a NaN has no rank
+        return np.full(draws.shape, np.nan)
     _, inverse, counts = np.unique(draws, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse].reshape(draws.shape)
     return np.asarray(ndtri((ranks - 3 / 8) / (draws.size + 1 / 4)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -31,14 +31,22 @@ class Plan:
         Transitions of adaptation, a multiple of `CHUNK`.
     adapt_metric : bool
         Learn a dense metric in warm-up, or keep the unit metric of conditioned coordinates.
+    vectorised : bool
+        All chains in step in one batch, which an accelerator wants, or each on its own.
     """
 
     warmup: int
     adapt_metric: bool
+    vectorised: bool = False
 
 
 CONDITIONED = Plan(warmup=CHUNK, adapt_metric=False)
 ADAPTIVE = Plan(warmup=4 * CHUNK, adapt_metric=True)
+
+
+def on_this_device(plan: Plan) -> Plan:
+    """The plan as the default device wants it."""
+    return replace(plan, vectorised=jax.default_backend() != "cpu")
 
 
 class Frame(NamedTuple):
@@ -87,57 +95,77 @@ class Chains:
         target_acceptance: float,
         seed: int,
     ) -> None:
-        self.data, self.plan, self.frame = data, plan, frame
-        self.program, blank = sampler(target, data, plan)
+        self.plan = plan
+        self.program, blank = sampler(target, plan)
         value, gradient = target.evaluate(starts, data)
         w = np.linalg.solve(frame.factor, (starts - frame.location).T).T
         keys = np.random.default_rng(seed).integers(0, 2**32, (len(starts), 2), dtype=np.uint32)
         first = (w, -value, -gradient @ frame.factor, keys)
         self.constant = (np.float64(target_acceptance), data, frame)
-        self.states: list[Any] = [blank] * len(starts)
-        self.first: list[Any] = [tuple(x[i] for x in first) for i in range(len(starts))]
-        self.started = False
+        # on an accelerator all chains are one program's batch; on a CPU each is a thread's
+        self.batches: list[Any] = (
+            [first] if plan.vectorised else [tuple(x[i] for x in first) for i in range(len(starts))]
+        )
+        self.states: list[Any] = [_repeated(blank, len(starts)) if plan.vectorised else blank for _ in self.batches]
+        self.started = self.stopped = False
 
     def advance(self, chunks: int, tick: Callable[[int], None] = lambda n: None) -> Transitions:
         """Move every chain on by `chunks` times `CHUNK` transitions; `tick` is told of transitions done."""
 
-        def chain(i: int) -> Transitions:
+        def run(i: int) -> Transitions:
             parts = []
             for c in range(chunks):
+                if self.stopped:
+                    break
                 begin = np.bool_(not self.started and c == 0)
-                self.states[i], part = self.program(begin, self.first[i], self.states[i], *self.constant)
+                self.states[i], part = self.program(begin, self.batches[i], self.states[i], *self.constant)
                 parts.append(jax.tree.map(np.asarray, part))
-                tick(CHUNK)
-            return Transitions(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+                tick(CHUNK * (parts[0].diverging.shape[0] if self.plan.vectorised else 1))
+            along = 1 if self.plan.vectorised else 0
+            return Transitions(*(np.concatenate(x, axis=along) for x in zip(*parts, strict=True)))
 
-        if jax.default_backend() == "cpu":
-            # XLA runs one small program on one core and lets go of the interpreter: threads are free chains
-            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                chains = list(pool.map(chain, range(len(self.states))))
-        else:
-            chains = [chain(i) for i in range(len(self.states))]
+        if self.plan.vectorised:
+            return self._done(run(0))
+        # XLA runs one small program on one core and lets go of the interpreter: threads are free chains
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+            try:
+                chains = list(pool.map(run, range(len(self.batches))))
+            except BaseException:  # an interrupt: let the threads end at their next chunk
+                self.stopped = True
+                raise
+        return self._done(Transitions(*(np.stack(x) for x in zip(*chains, strict=True))))
+
+    def _done(self, drawn: Transitions) -> Transitions:
         self.started = True
-        return Transitions(*(np.stack(x) for x in zip(*chains, strict=True)))
+        return drawn
 
 
-def sampler(target: Target, data: Data, plan: Plan) -> tuple[Program, Any]:
-    """The program that advances a chain by one chunk, and a blank state to give it first."""
-    d = target.dimension
+def sampler(target: Target, plan: Plan) -> tuple[Program, Any]:
+    """The program that advances a chain (or a batch of them) by one chunk, and a chain's blank state."""
     with jax.enable_x64(True):
-        shapes = jax.eval_shape(lambda: _start(plan, jnp.sum, _blank_start(d), 0.8)[0])
+        shapes = jax.eval_shape(lambda: _start(plan, jnp.sum, _blank_start(target.dimension), 0.8)[0])
     blank = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
     if plan not in target.samplers:
-        target.samplers[plan] = Program(_advance(target, plan))
+        advance = _advance(target, plan)
+        if plan.vectorised:
+            advance = jax.vmap(advance, in_axes=(None, 0, 0, None, None, None))
+        target.samplers[plan] = Program(advance)
     return target.samplers[plan], blank
 
 
-def prepare(target: Target, data: Data, plan: Plan) -> None:
+def prepare(target: Target, data: Data, plan: Plan, chains: int) -> None:
     """Start compiling the sampler's program for tables of this size in the background."""
-    program, blank = sampler(target, data, plan)
+    program, blank = sampler(target, plan)
     d = target.dimension
     first = tuple(np.asarray(x) for x in _blank_start(d))
+    if plan.vectorised:
+        first, blank = _repeated(first, chains), _repeated(blank, chains)
     frame = Frame(np.zeros(d), np.eye(d))
     program.prepare(np.bool_(True), first, blank, np.float64(0.8), data, frame)
+
+
+def _repeated(tree: Any, times: int) -> Any:
+    return jax.tree.map(lambda x: np.stack([x] * times), tree)
 
 
 def _blank_start(d: int) -> tuple[Any, ...]:

@@ -113,7 +113,7 @@ def sample(
     begun = time.perf_counter()
     rng = np.random.default_rng(seed)
     if method == "nuts":
-        nuts.prepare(target, data, nuts.CONDITIONED)
+        nuts.prepare(target, data, nuts.on_this_device(nuts.CONDITIONED), effort.chains)
     prior = target.prior_draws(PRIOR_DRAWS, int(rng.integers(2**31)), data)
     progress("mode", 0, 1)
     modes = tuple(find_modes(target, data, prior))
@@ -227,7 +227,7 @@ def _run(
     effort: Effort,
     progress: Callable[[str, int, int], None],
 ) -> _Outcome:
-    chains = nuts.Chains(target, data, plan, frame, starts, acceptance, int(rng.integers(2**31)))
+    chains = nuts.Chains(target, data, nuts.on_this_device(plan), frame, starts, acceptance, int(rng.integers(2**31)))
     done, total = 0, effort.chains * (plan.warmup + effort.draws)
 
     def tick(transitions: int) -> None:
