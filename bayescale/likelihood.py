@@ -12,7 +12,8 @@ import numpyro
 import numpyro.distributions as dist
 from jax import lax, random
 from numpyro.distributions import Distribution, constraints
-from numpyro.distributions.util import is_prng_key, validate_sample
+from numpyro.distributions.util import validate_sample
+from numpyro.util import is_prng_key
 
 from bayescale.declare import distribution_text
 from bayescale.errors import UsageError, did_you_mean

@@ -7,6 +7,7 @@ from math import log
 
 import numpyro.distributions as dist
 
+from bayescale import kaplan
 from bayescale.law import PF_DAY, Law, Param, derived, stated
 
 EXPONENT = dist.LogNormal(log(0.07), 0.6)
@@ -102,6 +103,16 @@ class KaplanND(Law):
     def a(self):
         """Exponent of N_opt(C) where C = 6ND is imposed."""
         return self.alpha_D / (self.alpha_N + self.alpha_D)
+
+    @derived
+    def overfitting(self, N, D):
+        """L(N, D) / L(N, inf) - 1 (eqs. 4.2 and 4.3)."""
+        return kaplan.overfitting(self, N, D)
+
+    @derived
+    def data_needed(self, N, tolerance):
+        """Tokens that keep the overfitting of N parameters at the tolerance, a fraction of the loss (eq. 4.4)."""
+        return kaplan.data_needed(self, N, tolerance)
 
 
 class KaplanE(Law):

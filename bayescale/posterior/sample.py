@@ -179,7 +179,6 @@ def _nuts(
     effort: Effort,
     progress: Callable[[str, int, int], None],
 ) -> _Outcome:
-    notes: tuple[str, ...] = ()
     rivals = [m for m in modes if m.log_evidence > modes[0].log_evidence - 12.0]
     if weighted.k_hat < K_HAT_CONDITION and len(rivals) == 1:
         frame = nuts.Frame(weighted.location, weighted.factor)
@@ -189,9 +188,12 @@ def _nuts(
             if not outcome[3]:
                 return outcome
     frame = nuts.Frame(prior.mean(axis=0), np.diag(prior.std(axis=0)))
-    starts = _dispersed(target, data, weighted, prior, rivals, rng, effort.chains)
-    outcome = _run(target, data, nuts.ADAPTIVE, frame, starts, 0.95, rng, effort, progress)
-    return (*outcome[:4], notes, "nuts (adaptive)")
+    for acceptance in (0.95, 0.99):
+        starts = _dispersed(target, data, weighted, prior, rivals, rng, effort.chains)
+        outcome = _run(target, data, nuts.ADAPTIVE, frame, starts, acceptance, rng, effort, progress)
+        if not outcome[3]:
+            break
+    return (*outcome[:5], "nuts (adaptive)")
 
 
 def _dispersed(
