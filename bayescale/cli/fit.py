@@ -58,8 +58,8 @@ def command(
         found = fit(spec, runs, progress=progress, **effort)
     if output:
         found.save(output)
-    for failure in found.failures:
-        click.echo(f"bayescale: not converged: {failure}", err=True)
+    if not found.converged:
+        click.echo(f"bayescale: {found.law.name} has not converged: {'; '.join(found.failures)}", err=True)
     if as_json:
         print_json(_json(found, interval))
     else:

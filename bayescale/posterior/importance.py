@@ -8,7 +8,7 @@ import numpy as np
 
 from bayescale.posterior.diagnostics import pareto_k
 from bayescale.posterior.mode import Mode
-from bayescale.posterior.target import Data, Target
+from bayescale.posterior.target import Data, Line, Target
 
 DEGREES = 5.0
 """Of the proposal: heavier tails than the posterior's, so that weights stay bounded."""
@@ -20,7 +20,9 @@ class Weighted:
 
     Attributes
     ----------
-    z : ndarray, shape (n, d)
+    y : ndarray, shape (n, d)
+        In the straightened coordinates of `line`.
+    line : Line
     log_weights : ndarray, shape (n,)
         Log of posterior density over proposal density, unnormalised.
     location, factor : ndarray, shape (d,), (d, d)
@@ -31,7 +33,8 @@ class Weighted:
         Log of the mean weight and its standard error.
     """
 
-    z: np.ndarray
+    y: np.ndarray
+    line: Line
     log_weights: np.ndarray
     location: np.ndarray
     factor: np.ndarray
@@ -49,23 +52,32 @@ class Weighted:
         """Draws of equal weight by systematic resampling, in random order, shape (draws, d)."""
         edges = np.cumsum(self.weights)
         picks = np.searchsorted(edges, (np.arange(draws) + rng.random()) / draws * edges[-1])
-        return np.asarray(self.z[rng.permutation(np.minimum(picks, len(edges) - 1))])
+        return np.asarray(self.y[rng.permutation(np.minimum(picks, len(edges) - 1))])
 
 
 def importance_sample(
-    target: Target, data: Data, mode: Mode, rng: np.random.Generator, draws: int = 4096, refits: int = 1
+    target: Target, data: Data, mode: Mode, line: Line, rng: np.random.Generator, draws: int = 4096, refits: int = 1
 ) -> Weighted:
-    """Draw from a Student-t about the mode, weight by the posterior, and refit the proposal `refits` times."""
+    """Draw from a Student-t about a mode, weight by the posterior, and refit the proposal `refits` times.
+
+    The mode is one in the straightened coordinates of `line`.
+    """
     location, factor = mode.z, np.linalg.cholesky(mode.covariance)
     for refit in range(refits + 1):
         size = draws if refit == refits else min(draws, 1024)
-        weighted = _weigh(target, data, location, factor, rng, size)
+        weighted = _weigh(target, data, line, location, factor, rng, size)
         location, factor = weighted.location, weighted.factor
     return weighted
 
 
 def _weigh(
-    target: Target, data: Data, location: np.ndarray, factor: np.ndarray, rng: np.random.Generator, draws: int
+    target: Target,
+    data: Data,
+    line: Line,
+    location: np.ndarray,
+    factor: np.ndarray,
+    rng: np.random.Generator,
+    draws: int,
 ) -> Weighted:
     from scipy.special import gammaln
 
@@ -75,21 +87,22 @@ def _weigh(
     log_norm = gammaln((DEGREES + d) / 2) - gammaln(DEGREES / 2) - d / 2 * np.log(DEGREES * np.pi)
     log_proposal = log_norm - np.log(np.abs(np.diag(factor))).sum()
     log_proposal = log_proposal - (DEGREES + d) / 2 * np.log1p((t**2).sum(axis=1) / DEGREES)
-    z = location + t @ factor.T
-    log_weights = target.evaluate(z, data)[0] - log_proposal
+    y = location + t @ factor.T
+    log_weights = target.evaluate(y, data, line)[0] - log_proposal
     top = np.max(log_weights)
     w = np.exp(log_weights - top)
     pairs = (w[:half] + w[half:]) / 2
     p = w / w.sum()
-    mean = p @ z
-    centred = z - mean
+    mean = p @ y
+    centred = y - mean
     covariance = (p[:, None] * centred).T @ centred
     if 1 / (p**2).sum() > 10 * d:
         new_factor = np.linalg.cholesky(covariance + 1e-12 * np.diag(np.diag(covariance)))
     else:  # too few effective draws to learn a covariance from
         mean, new_factor = location, factor
     return Weighted(
-        z,
+        y,
+        line,
         log_weights,
         mean,
         new_factor,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from bayescale.posterior.target import Data, Target
+from bayescale.posterior.target import Data, Line, Target
 
 STARTS = 24
-ITERATIONS = 120
+ITERATIONS = 200
+WIDEST, NARROWEST = 1e-4, 1e-9
+"""Half widths of the gradient's differences, in unconstrained coordinates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,61 +23,89 @@ class Mode:
     ----------
     z : ndarray, shape (d,)
     log_density : float
+    hessian : ndarray, shape (d, d)
+        Of the log density at z.
     covariance : ndarray, shape (d, d)
-        Inverse of the negative Hessian at z.
+        Inverse of the negative Hessian, its flat directions cut at the prior's spread.
     log_evidence : float
         Laplace's approximation of the log of the mass about this mode.
     """
 
     z: np.ndarray
     log_density: float
+    hessian: np.ndarray
     covariance: np.ndarray
     log_evidence: float
 
 
 def find_modes(target: Target, data: Data, starts: np.ndarray) -> list[Mode]:
-    """Climb from the best of `starts`, shape (n, d), and return the distinct modes, the heaviest first.
-
-    Damped Newton on all starts at once, with the Hessian by differences of the gradient and its
-    eigenvalues made positive, so that saddles and plateaus are left behind.
-    """
-    value, gradient = target.evaluate(starts, data)
+    """Climb from the best of `starts`, shape (n, d), and return the distinct modes, the heaviest first."""
+    value, _ = target.evaluate(starts, data)
     best = np.argsort(-value)[:STARTS]
-    z, value, gradient = starts[best], value[best], gradient[best]
+    best = best[np.isfinite(value[best])]
     scale = np.maximum(starts.std(axis=0), 1e-6)  # the prior's spread: a natural unit for steps
+    return _distinct(*_climb(lambda z: target.evaluate(z, data), starts[best], scale), scale)
+
+
+def straightened(target: Target, data: Data, mode: Mode, line: Line, scale: np.ndarray) -> Mode:
+    """The mode of the density in the straightened coordinates of `line`, near a mode in z.
+
+    It is another point: the Jacobian of the coordinates moves it to a larger scale of the scatter.
+    """
+    found = _climb(lambda y: target.evaluate(y, data, line), mode.z[None], scale)
+    return _distinct(*found, scale)[0]
+
+
+Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def _climb(evaluate: Evaluate, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Climb from n points at once: where each ends, the log density there, and its Hessian.
+
+    Damped Newton, with the Hessian by differences of the gradient and its eigenvalues made positive, so
+    that saddles and plateaus are left behind.
+    """
+    z = z.copy()
+    value, gradient = evaluate(z)
     damping = np.full(len(z), 1e-2)
+    width = np.full(z.shape, WIDEST)
     active = np.isfinite(value)
     for _ in range(ITERATIONS):
         if not active.any():
             break
-        step = _newton_step(target, data, z[active], gradient[active], damping[active], scale)
-        trial = z.copy()
-        trial[active] += step
-        new_value, new_gradient = target.evaluate(trial[active], data)
+        hessian = _hessians(evaluate, z[active], width[active])
+        width[active] = _widths(hessian)
+        step = _newton_step(hessian, gradient[active], damping[active], scale)
+        trial = z[active] + step
+        new_value, new_gradient = evaluate(trial)
         better = new_value > value[active]
         rows = np.flatnonzero(active)
         gain = np.where(better, new_value - value[active], np.inf)
-        z[rows[better]], value[rows[better]] = trial[rows[better]], new_value[better]
+        z[rows[better]], value[rows[better]] = trial[better], new_value[better]
         gradient[rows[better]] = new_gradient[better]
         damping[rows] = np.where(better, damping[rows] / 5, damping[rows] * 6)
         active[rows[(gain < 1e-9) | (damping[rows] > 1e8)]] = False
-    return _distinct(target, data, z, value, scale)
+    return z, value, _hessians(evaluate, z, width)
 
 
-def hessians(target: Target, data: Data, z: np.ndarray, width: np.ndarray | float = 1e-5) -> np.ndarray:
-    """Hessians of the log density at n points, shape (n, d, d), by central differences of the gradient."""
+def _hessians(evaluate: Evaluate, z: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Hessians at n points, shape (n, d, d), by central differences of half width `width`, shape (n, d)."""
     n, d = z.shape
-    offsets = np.eye(d) * width
+    offsets = np.eye(d) * width[:, None]
     points = np.concatenate([z[:, None] + offsets, z[:, None] - offsets], axis=1).reshape(-1, d)
-    gradient = target.evaluate(points, data)[1].reshape(n, 2, d, d)
-    hessian = (gradient[:, 0] - gradient[:, 1]) / (2 * np.diagonal(offsets))[:, None]
+    gradient = evaluate(points)[1].reshape(n, 2, d, d)
+    hessian = (gradient[:, 0] - gradient[:, 1]) / (2 * width[:, :, None])
     return np.asarray((hessian + np.swapaxes(hessian, 1, 2)) / 2)
 
 
-def _newton_step(
-    target: Target, data: Data, z: np.ndarray, gradient: np.ndarray, damping: np.ndarray, scale: np.ndarray
-) -> np.ndarray:
-    curvature = -hessians(target, data, z) * scale[:, None] * scale
+def _widths(hessian: np.ndarray) -> np.ndarray:
+    """A hundredth of each coordinate's conditional spread: narrow posteriors need narrow differences."""
+    curvature = np.abs(np.diagonal(hessian, axis1=1, axis2=2))
+    return np.asarray(np.clip(1e-2 / np.sqrt(np.maximum(curvature, 1e-12)), NARROWEST, WIDEST))
+
+
+def _newton_step(hessian: np.ndarray, gradient: np.ndarray, damping: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    curvature = -hessian * scale[:, None] * scale
     eigenvalues, vectors = np.linalg.eigh(np.nan_to_num(curvature))
     slope = np.einsum("nij,ni->nj", vectors, gradient * scale)
     step = np.einsum("nij,nj->ni", vectors, slope / (np.abs(eigenvalues) + damping[:, None]))
@@ -82,12 +113,11 @@ def _newton_step(
     return np.asarray(step / np.maximum(length / 3.0, 1.0) * scale)
 
 
-def _distinct(target: Target, data: Data, z: np.ndarray, value: np.ndarray, scale: np.ndarray) -> list[Mode]:
+def _distinct(z: np.ndarray, value: np.ndarray, hessian: np.ndarray, scale: np.ndarray) -> list[Mode]:
     order = np.argsort(-value)
-    order = order[np.isfinite(value[order])]
-    curvature = -hessians(target, data, z[order]) if len(order) else np.empty((0, z.shape[1], z.shape[1]))
     modes: list[Mode] = []
-    for i, h in zip(order, curvature, strict=True):
+    for i in order[np.isfinite(value[order])]:
+        h = -hessian[i]
         if any(abs(value[i] - m.log_density) < 1e-3 and np.max(np.abs(z[i] - m.z) / scale) < 0.05 for m in modes):
             continue
         scaled = h * scale[:, None] * scale
@@ -97,7 +127,7 @@ def _distinct(target: Target, data: Data, z: np.ndarray, value: np.ndarray, scal
         covariance = (vectors / eigenvalues) @ vectors.T * scale[:, None] * scale
         log_det = np.linalg.slogdet(covariance)[1]
         evidence = value[i] + 0.5 * (len(z[i]) * np.log(2 * np.pi) + log_det)
-        modes.append(Mode(z[i], float(value[i]), covariance, float(evidence)))
+        modes.append(Mode(z[i], float(value[i]), hessian[i], covariance, float(evidence)))
     # climbs that ended early at a place a nearby better mode explains are no modes of their own
     kept: list[Mode] = []
     for m in sorted(modes, key=lambda m: -m.log_density):

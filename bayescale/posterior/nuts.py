@@ -15,7 +15,7 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
 from bayescale.posterior.programs import Program
-from bayescale.posterior.target import Data, Target
+from bayescale.posterior.target import Data, Line, Target
 
 CHUNK = 250
 """Transitions a call of the program: how often progress is shown and an interrupt is seen."""
@@ -50,10 +50,11 @@ def on_this_device(plan: Plan) -> Plan:
 
 
 class Frame(NamedTuple):
-    """Affine coordinates w of the sampler: z = location + factor w."""
+    """Coordinates w of the sampler: y = location + factor w, in the straightened coordinates of `line`."""
 
     location: np.ndarray
     factor: np.ndarray
+    line: Line
 
 
 class Transitions(NamedTuple):
@@ -78,7 +79,7 @@ class Chains:
     frame : Frame
         Coordinates to sample in.
     starts : ndarray, shape (chain, d)
-        Where the chains start, in coordinates z.
+        Where the chains start, in coordinates y.
     target_acceptance : float
         What the step size is adapted to.
     seed : int
@@ -97,7 +98,7 @@ class Chains:
     ) -> None:
         self.plan = plan
         self.program, blank = sampler(target, plan)
-        value, gradient = target.evaluate(starts, data)
+        value, gradient = target.evaluate(starts, data, frame.line)
         w = np.linalg.solve(frame.factor, (starts - frame.location).T).T
         keys = np.random.default_rng(seed).integers(0, 2**32, (len(starts), 2), dtype=np.uint32)
         first = (w, -value, -gradient @ frame.factor, keys)
@@ -160,7 +161,7 @@ def prepare(target: Target, data: Data, plan: Plan, chains: int) -> None:
     first = tuple(np.asarray(x) for x in _blank_start(d))
     if plan.vectorised:
         first, blank = _repeated(first, chains), _repeated(blank, chains)
-    frame = Frame(np.zeros(d), np.eye(d))
+    frame = Frame(np.zeros(d), np.eye(d), target.as_they_are())
     program.prepare(np.bool_(True), first, blank, np.float64(0.8), data, frame)
 
 
@@ -183,6 +184,7 @@ def _start(plan: Plan, potential: Any, first: tuple[Any, ...], target_acceptance
         adapt_mass_matrix=plan.adapt_metric,
         dense_mass=plan.adapt_metric,
         target_accept_prob=target_acceptance,
+        max_tree_depth=(9, 10),  # shorter trees while the metric is still wrong
         rng_key=key,
     )
     return state, transition
@@ -191,7 +193,7 @@ def _start(plan: Plan, potential: Any, first: tuple[Any, ...], target_acceptance
 def _advance(target: Target, plan: Plan) -> Callable[..., Any]:
     def advance(begin: Any, first: Any, state: Any, target_acceptance: Any, data: Data, frame: Frame) -> Any:
         def potential(w: Any) -> Any:
-            return -target.log_density(frame.location + frame.factor @ w, data)
+            return -target.straight_log_density(frame.location + frame.factor @ w, data, frame.line)
 
         fresh, transition = _start(plan, potential, first, target_acceptance)
         state = jax.tree.map(lambda new, old: jnp.where(begin, new, old), fresh, state)

@@ -14,6 +14,8 @@ import numpy as np
 
 _COMPILERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="bayescale-compile")
 _CACHE_READY = threading.Lock()
+TRACING = threading.RLock()
+"""NumPyro keeps one stack of handlers a process: models traced in two threads at once would mix their sites."""
 compilations = 0
 """How many programs this process has built (from source or from the persistent cache)."""
 
@@ -45,9 +47,12 @@ class Program:
         use_persistent_cache()
         compilations += 1
         with jax.enable_x64(True):
-            return jax.jit(self.function).lower(*arguments).compile()
+            with TRACING:
+                lowered = jax.jit(self.function).lower(*arguments)
+            return lowered.compile()
 
     def __call__(self, *arguments: Any) -> Any:
+        """Run the program, compiling it first where that has not been done."""
         executable = self.prepare(*arguments).result()
         with jax.enable_x64(True):
             return executable(*arguments)

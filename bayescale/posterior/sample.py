@@ -11,11 +11,14 @@ import numpy as np
 from bayescale.posterior import nuts
 from bayescale.posterior.diagnostics import ess_bulk, ess_tail, r_hat
 from bayescale.posterior.importance import Weighted, importance_sample
-from bayescale.posterior.mode import Mode, find_modes
-from bayescale.posterior.target import Data, Target
+from bayescale.posterior.mode import Mode, find_modes, straightened
+from bayescale.posterior.target import Data, Line, Target, in_blocks
 
 R_HAT_LIMIT = 1.01
+R_HAT_HOPELESS = 1.2
 ESS_LIMIT = 400.0
+STEPS_LIMIT = 4e6
+"""Leapfrog steps of one attempt, over which it is given up: about a minute on a small table."""
 K_HAT_CONDITION = 0.7
 """Above this the mode's curvature does not describe the posterior, and coordinates made from it mislead."""
 K_HAT_QUICK = 0.5
@@ -121,7 +124,9 @@ def sample(
         return _nothing(
             target, data, prior, "the density is not finite at any prior draw: the law does not fit these data at all"
         )
-    weighted = importance_sample(target, data, modes[0], rng)
+    spread = prior.std(axis=0)
+    line = target.line_at(modes[0].z, modes[0].hessian, spread, data)
+    weighted = importance_sample(target, data, straightened(target, data, modes[0], line, spread), line, rng)
     ready = time.perf_counter()
     if method == "laplace":
         samples = _quick(target, data, weighted, rng, effort)
@@ -156,11 +161,14 @@ def shortfalls(constants: dict[str, np.ndarray], divergences: int, draws: int) -
     """What keeps draws from being trusted, a sentence each; empty when nothing does."""
     failures = []
     for name, q in quality(constants).items():
+        short = []
         if not q["r_hat"] <= R_HAT_LIMIT:
-            failures.append(f"{name}: split R-hat is {q['r_hat']:.3f}, above {R_HAT_LIMIT}: the chains disagree")
+            short.append(f"split R-hat {q['r_hat']:.3f} is above {R_HAT_LIMIT}")
         for kind in ("bulk", "tail"):
             if not q[f"ess_{kind}"] >= ESS_LIMIT:
-                failures.append(f"{name}: {kind} ESS is {q[f'ess_{kind}']:.0f}, below {ESS_LIMIT:.0f}")
+                short.append(f"{kind} ESS {q[f'ess_{kind}']:.0f} is below {ESS_LIMIT:.0f}")
+        if short:
+            failures.append(f"{name}: {', '.join(short)}")
     if divergences:
         failures.append(f"{divergences} of {draws} transitions diverged: part of the posterior may be out of reach")
     return tuple(failures)
@@ -181,15 +189,16 @@ def _nuts(
 ) -> _Outcome:
     rivals = [m for m in modes if m.log_evidence > modes[0].log_evidence - 12.0]
     if weighted.k_hat < K_HAT_CONDITION and len(rivals) == 1:
-        frame = nuts.Frame(weighted.location, weighted.factor)
+        frame = nuts.Frame(weighted.location, weighted.factor, weighted.line)
         starts = weighted.location + 1.5 * rng.standard_normal((effort.chains, target.dimension)) @ weighted.factor.T
         for acceptance in (effort.target_acceptance, 0.95):
             outcome = _run(target, data, nuts.CONDITIONED, frame, starts, acceptance, rng, effort, progress)
             if not outcome[3]:
                 return outcome
-    frame = nuts.Frame(prior.mean(axis=0), np.diag(prior.std(axis=0)))
-    for acceptance in (0.95, 0.99):
-        starts = _dispersed(target, data, weighted, prior, rivals, rng, effort.chains)
+    plain = nuts.Frame(prior.mean(axis=0), np.diag(prior.std(axis=0)), target.as_they_are())
+    straight = nuts.Frame(weighted.location, weighted.factor, weighted.line)
+    for frame, acceptance in ((straight, 0.95), (plain, 0.95), (plain, 0.99)):
+        starts = _dispersed(target, data, weighted, prior, rivals, rng, effort.chains, frame.line)
         outcome = _run(target, data, nuts.ADAPTIVE, frame, starts, acceptance, rng, effort, progress)
         if not outcome[3]:
             break
@@ -204,9 +213,14 @@ def _dispersed(
     rivals: list[Mode],
     rng: np.random.Generator,
     chains: int,
+    line: Line,
 ) -> np.ndarray:
-    """Starts that the posterior should have to forget: every mode, wide draws about it, prior draws that fit best."""
+    """Starts that the posterior should have to forget, in the coordinates of `line`.
+
+    Every mode, prior draws that fit best, and wide draws about the first mode, in turn.
+    """
     wide = weighted.location + 2.0 * rng.standard_normal((64, target.dimension)) @ weighted.factor.T
+    wide, _ = (np.asarray(x) for x in target.bend(wide, data, weighted.line))
     value = target.evaluate(wide, data)[0]
     wide = wide[np.isfinite(value)]
     value = target.evaluate(prior, data)[0]
@@ -215,7 +229,7 @@ def _dispersed(
     starts: list[np.ndarray] = []
     for i in range(max(len(p) for p in pools)):
         starts.extend(p[i] for p in pools if i < len(p))
-    return np.array(starts[:chains])
+    return np.array([np.asarray(target.straighten(s[None], data, line))[0] for s in starts[:chains]])
 
 
 def _run(
@@ -237,23 +251,30 @@ def _run(
         done += transitions
         progress("NUTS", done, total)
 
-    chains.advance(plan.warmup // nuts.CHUNK, tick)
+    warmup = chains.advance(plan.warmup // nuts.CHUNK, tick)
+    pace = float(warmup.steps[:, -nuts.CHUNK :].mean())
+    if pace * effort.chains * effort.draws > STEPS_LIMIT:
+        z, _ = _in_z(target, data, frame, warmup.w[:, -nuts.CHUNK :])
+        why = f"after warm-up the chains still need {pace:.0f} steps a transition: these data do not pin the law down"
+        return z, target.constants_at(z, data), {}, (why,), (), "nuts"
     kept: list[nuts.Transitions] = []
     more = max(effort.draws // nuts.CHUNK, 1)
     while True:
         kept.append(chains.advance(more, tick))
         drawn = nuts.Transitions(*(np.concatenate(x, axis=1) for x in zip(*kept, strict=True)))
-        z = frame.location + drawn.w @ frame.factor.T
+        z, log_det = _in_z(target, data, frame, drawn.w)
         constants = target.constants_at(z, data)
         failures = shortfalls(constants, int(drawn.diverging.sum()), drawn.diverging.size)
         length = z.shape[1]
-        # more of the same chains cannot undo a divergence
-        if not failures or length >= effort.limit or drawn.diverging.any():
+        # more of the same chains undoes neither a divergence nor a chain that is lost
+        hopeless = max(q["r_hat"] for q in quality(constants).values()) > R_HAT_HOPELESS
+        spent = float(drawn.steps.sum()) >= STEPS_LIMIT
+        if not failures or length >= effort.limit or drawn.diverging.any() or hopeless or spent:
             break
         more = min(length, effort.limit - length) // nuts.CHUNK or 1
         total += effort.chains * more * nuts.CHUNK
     stats = {
-        "lp": drawn.log_density,
+        "lp": drawn.log_density - log_det,
         "energy": drawn.energy,
         "n_steps": drawn.steps,
         "acceptance_rate": drawn.acceptance,
@@ -263,8 +284,16 @@ def _run(
     return z, constants, stats, failures, (), "nuts"
 
 
+def _in_z(target: Target, data: Data, frame: nuts.Frame, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """From the sampler's coordinates, shape (chain, draw, d), to z, with the log Jacobian, shape (chain, draw)."""
+    y = frame.location + w @ frame.factor.T
+    z, log_det = in_blocks(target.bend, y.reshape(-1, y.shape[-1]), data, frame.line)
+    return z.reshape(y.shape), log_det.reshape(y.shape[:-1])
+
+
 def _quick(target: Target, data: Data, weighted: Weighted, rng: np.random.Generator, effort: Effort) -> _Outcome:
-    z = weighted.resample(effort.chains * effort.draws, rng).reshape(effort.chains, effort.draws, -1)
+    y = weighted.resample(effort.chains * effort.draws, rng)
+    z = in_blocks(target.bend, y, data, weighted.line)[0].reshape(effort.chains, effort.draws, -1)
     constants = target.constants_at(z, data)
     failures: tuple[str, ...] = ()
     if not weighted.k_hat < K_HAT_QUICK:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from numpyro.infer.util import log_density
 from bayescale.declare import distribution_text
 from bayescale.law import Centre, Law, at_rows
 from bayescale.likelihood import Likelihood
-from bayescale.posterior.programs import Program
+from bayescale.posterior.programs import TRACING, Program
 
 BATCH = 256
 """Points evaluated together; tables of many rows get fewer, so that a batch stays within memory."""
@@ -68,6 +69,33 @@ def padded(
     )
 
 
+class Line(NamedTuple):
+    """Coordinates y in which the law's constants do not narrow as the scatter shrinks.
+
+    With few rows the scale of the scatter is uncertain and the law's constants are known in proportion to
+    it: a funnel, on which a single metric fails. In direction i, an eigenvector of the data's information in
+    units of the prior's spread, the posterior reaches 1/sqrt(information_i (scale_mode/scale)^2 + 1) when
+    linear; y divides that out. Directions that only the prior holds stay as they are.
+
+    Attributes
+    ----------
+    centre : ndarray, shape (p,)
+        The law's coordinates at the mode.
+    basis, inverse : ndarray, shape (p, p)
+        The directions, as columns in coordinates z, and the inverse of that matrix.
+    log_information : ndarray, shape (p,)
+        Log of the data's information along each, at the mode's scale.
+    log_scale : float
+        Log of the scatter's scale at the mode.
+    """
+
+    centre: np.ndarray
+    basis: np.ndarray
+    inverse: np.ndarray
+    log_information: np.ndarray
+    log_scale: Any
+
+
 class Target:
     """A law and a likelihood as a density of unconstrained coordinates z, shape (d,).
 
@@ -77,7 +105,9 @@ class Target:
 
     def __init__(self, law: Law, likelihood: Likelihood) -> None:
         self.law, self.likelihood = law, likelihood
-        self.densities = Program(jax.vmap(jax.value_and_grad(self.log_density), in_axes=(0, None)))
+        self.densities = Program(jax.vmap(jax.value_and_grad(self.straight_log_density), in_axes=(0, None, None)))
+        self.bend = Program(jax.vmap(self._bend, in_axes=(0, None, None)))
+        self.straighten = Program(jax.vmap(self._straighten, in_axes=(0, None, None)))
         self.prior = Program(jax.vmap(self._prior, in_axes=(0, None)))
         self.constants = Program(jax.vmap(self.constrain, in_axes=(0, None)))
         self.curve = Program(jax.vmap(self._curve, in_axes=(0, None)))
@@ -110,7 +140,7 @@ class Target:
                 if site["type"] == "sample" and not site["is_observed"]:
                     sites[name] = (biject_to(site["fn"].support), int(np.prod(jnp.shape(site["value"]), dtype=int)))
 
-        with jax.enable_x64(True):
+        with TRACING, jax.enable_x64(True):
             jax.eval_shape(visit)
         return sites
 
@@ -134,6 +164,69 @@ class Target:
         """Log of prior times likelihood at z, the Jacobian of the coordinates included."""
         values, log_det = self._values(z)
         return log_density(self.model, (data,), {}, values)[0] + log_det
+
+    @cached_property
+    def scale_index(self) -> int | None:
+        """Which coordinate is the scatter's scale; None where it is pinned."""
+        names = list(self.sites)
+        return names.index("sigma") if "sigma" in names else None
+
+    @cached_property
+    def law_index(self) -> np.ndarray:
+        """Which coordinates are the law's, shape (p,)."""
+        starts = np.cumsum([0, *(size for _, size in self.sites.values())])
+        noise = {f.name for f in fields(self.likelihood)}
+        return np.concatenate(
+            [np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites) if n not in noise] or [np.arange(0)]
+        )
+
+    def _log_stretch(self, z: Any, data: Data, line: Line) -> Any:
+        """Log of how far each direction reaches at z's scale, over its reach at the mode's, shape (p,)."""
+        if self.scale_index is None:
+            return jnp.zeros(len(self.law_index))
+        sigma = self.sites["sigma"][0](z[self.scale_index])
+        variance = sigma**2
+        if data.log_se is not None:
+            variance += jnp.sum(jnp.where(data.mask, data.log_se, 0.0) ** 2) / jnp.sum(data.mask)
+        tighter = line.log_scale * 2 - jnp.log(variance)
+        return 0.5 * (jnp.logaddexp(line.log_information, 0.0) - jnp.logaddexp(line.log_information + tighter, 0.0))
+
+    def _bend(self, y: Any, data: Data, line: Line) -> tuple[Any, Any]:
+        """From straightened coordinates y to z, with the log Jacobian."""
+        log_stretch = self._log_stretch(y, data, line)
+        along = line.inverse @ (y[self.law_index] - line.centre)
+        z = y.at[self.law_index].set(line.centre + line.basis @ (along * jnp.exp(log_stretch)))
+        return z, jnp.sum(log_stretch)
+
+    def _straighten(self, z: Any, data: Data, line: Line) -> Any:
+        along = line.inverse @ (z[self.law_index] - line.centre)
+        back = along * jnp.exp(-self._log_stretch(z, data, line))
+        return z.at[self.law_index].set(line.centre + line.basis @ back)
+
+    def straight_log_density(self, y: Any, data: Data, line: Line) -> Any:
+        """`log_density` in straightened coordinates, their Jacobian included."""
+        z, log_det = self._bend(y, data, line)
+        return self.log_density(z, data) + log_det
+
+    def as_they_are(self) -> Line:
+        """The `Line` that leaves coordinates as they are."""
+        p = len(self.law_index)
+        return Line(np.zeros(p), np.eye(p), np.eye(p), np.full(p, -1e3), np.float64(0.0))
+
+    def line_at(self, mode: np.ndarray, hessian: np.ndarray, prior_sd: np.ndarray, data: Data) -> Line:
+        """The `Line` through a mode: `hessian`, shape (d, d), is the log density's there; `prior_sd` has shape (d,)."""
+        rows, unit = self.law_index, prior_sd[self.law_index]
+        information, vectors = np.linalg.eigh(-hessian[np.ix_(rows, rows)] * unit[:, None] * unit)
+        # in units of the prior's spread the prior's own information is one
+        log_information = np.log(np.maximum(information - 1.0, 1e-12))
+        log_scale = np.float64(0.0)
+        if self.scale_index is not None:
+            with jax.enable_x64(True):
+                variance = float(self.sites["sigma"][0](mode[self.scale_index])) ** 2
+            if data.log_se is not None:
+                variance += float(np.mean(data.log_se[data.mask] ** 2))
+            log_scale = np.float64(0.5 * np.log(variance))
+        return Line(mode[rows], unit[:, None] * vectors, vectors.T / unit, log_information, log_scale)
 
     def constrain(self, z: Any, data: Data) -> dict[str, Any]:
         """The law's and the noise's constants at z: those with a prior, and those tied to them."""
@@ -179,13 +272,17 @@ class Target:
         keys = np.random.default_rng(seed).integers(0, 2**32, (draws, 2), dtype=np.uint32)
         return np.asarray(self.prior(keys, data))
 
-    def evaluate(self, z: np.ndarray, data: Data) -> tuple[np.ndarray, np.ndarray]:
-        """Log density, shape (n,), and its gradient, shape (n, d), at n points; -inf where it is not finite."""
+    def evaluate(self, z: np.ndarray, data: Data, line: Line | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Log density, shape (n,), and its gradient, shape (n, d), at n points; -inf where it is not finite.
+
+        Points are in coordinates z, or in the straightened ones of `line`.
+        """
         batch = batch_size(data)
+        line = self.as_they_are() if line is None else line
         values, gradients = [], []
         for block in np.split(z, range(batch, len(z), batch)):
             filled = np.concatenate([block, np.repeat(block[-1:], batch - len(block), axis=0)])
-            v, g = self.densities(filled, data)
+            v, g = self.densities(filled, data, line)
             values.append(np.asarray(v)[: len(block)])
             gradients.append(np.asarray(g)[: len(block)])
         value, gradient = np.concatenate(values), np.concatenate(gradients)
@@ -195,13 +292,18 @@ class Target:
 
     def constants_at(self, z: np.ndarray, data: Data) -> dict[str, np.ndarray]:
         """`constrain` at points of any leading shape (..., d)."""
-        flat = z.reshape(-1, z.shape[-1])
-        parts = []
-        for block in np.split(flat, range(1000, len(flat), 1000)):
-            filled = np.concatenate([block, np.repeat(block[-1:], 1000 - len(block), axis=0)])
-            parts.append({n: np.asarray(v)[: len(block)] for n, v in self.constants(filled, data).items()})
-        order = [n for n in (*self.law.fields, *parts[0]) if n in parts[0]]
-        return {n: np.concatenate([p[n] for p in parts]).reshape(z.shape[:-1]) for n in dict.fromkeys(order)}
+        found = in_blocks(self.constants, z.reshape(-1, z.shape[-1]), data)
+        order = [n for n in (*self.law.fields, *found) if n in found]
+        return {n: found[n].reshape(z.shape[:-1]) for n in dict.fromkeys(order)}
+
+
+def in_blocks(program: Program, z: np.ndarray, *rest: Any, size: int = 1000) -> Any:
+    """A program's results at n points, in blocks of one size so that it compiles once; each leaf has n rows."""
+    parts = []
+    for block in np.split(z, range(size, len(z), size)):
+        filled = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
+        parts.append(jax.tree.map(np.asarray, program(filled, *rest)))
+    return jax.tree.map(lambda *x: np.concatenate(x)[: len(z)], *parts)
 
 
 def batch_size(data: Data) -> int:
