@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayescale import datasets, models
+    from bayescale.compare import Comparison, compare
     from bayescale.declare import law_from
     from bayescale.errors import BayescaleError, DataError, UsageError
     from bayescale.fit import Fit, fit
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BayescaleError": "errors",
+    "Comparison": "compare",
     "DataError": "errors",
     "Fit": "fit",
     "Law": "law",
     "Param": "law",
     "UsageError": "errors",
+    "compare": "compare",
     "datasets": "",
     "derived": "law",
     "evaluate": "law",
@@ -40,11 +43,13 @@ _HOMES = {
 
 __all__ = [
     "BayescaleError",
+    "Comparison",
     "DataError",
     "Fit",
     "Law",
     "Param",
     "UsageError",
+    "compare",
     "datasets",
     "derived",
     "evaluate",

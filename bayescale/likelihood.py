@@ -60,7 +60,9 @@ class Scatter(Distribution):  # type: ignore[misc]
         assert is_prng_key(key)
         shape = sample_shape + self.batch_shape
         if not isinstance(self.tails, str):
-            r = random.t(key, self.tails, shape, dtype=float)
+            # Bailey 1994's polar method: exact, and without JAX's slow gamma draws
+            u, v = random.uniform(key, (2, *shape), float, minval=jnp.finfo(float).tiny)
+            r = jnp.sqrt(self.tails * jnp.expm1(-2 / self.tails * jnp.log(u))) * jnp.cos(2 * jnp.pi * v)
         elif self.tails == "normal":
             r = random.normal(key, shape, dtype=float)
         else:

@@ -39,10 +39,15 @@ class Mode:
 
 
 def find_modes(target: Target, data: Data, starts: np.ndarray) -> list[Mode]:
-    """Climb from the best of `starts`, shape (n, d), and return the distinct modes, the heaviest first."""
+    """Climb from some of `starts`, shape (n, d), and return the distinct modes, the heaviest first.
+
+    Two thirds of them are the best starts; the others are any, for a mode that few prior draws are near.
+    """
     value, _ = target.evaluate(starts, data)
-    best = np.argsort(-value)[:STARTS]
-    best = best[np.isfinite(value[best])]
+    order = np.argsort(-value)
+    order = order[np.isfinite(value[order])]
+    best, rest = np.split(order, [2 * STARTS // 3])
+    best = np.concatenate([best, rest[:: max(1, 3 * len(rest) // STARTS)][: STARTS // 3]])
     scale = np.maximum(starts.std(axis=0), 1e-6)  # the prior's spread: a natural unit for steps
     return _distinct(*_climb(lambda z: target.evaluate(z, data), starts[best], scale), scale)
 
@@ -59,8 +64,8 @@ def straightened(target: Target, data: Data, mode: Mode, line: Line, scale: np.n
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def _climb(evaluate: Evaluate, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Climb from n points at once: where each ends, the log density there, and its Hessian.
+def _climb(evaluate: Evaluate, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Climb from n points at once: where each ends, and the log density, its gradient and its Hessian there.
 
     Damped Newton, with the Hessian by differences of the gradient and its eigenvalues made positive, so
     that saddles and plateaus are left behind.
@@ -85,7 +90,7 @@ def _climb(evaluate: Evaluate, z: np.ndarray, scale: np.ndarray) -> tuple[np.nda
         gradient[rows[better]] = new_gradient[better]
         damping[rows] = np.where(better, damping[rows] / 5, damping[rows] * 6)
         active[rows[(gain < 1e-9) | (damping[rows] > 1e8)]] = False
-    return z, value, _hessians(evaluate, z, width)
+    return z, value, gradient, _hessians(evaluate, z, width)
 
 
 def _hessians(evaluate: Evaluate, z: np.ndarray, width: np.ndarray) -> np.ndarray:
@@ -113,7 +118,9 @@ def _newton_step(hessian: np.ndarray, gradient: np.ndarray, damping: np.ndarray,
     return np.asarray(step / np.maximum(length / 3.0, 1.0) * scale)
 
 
-def _distinct(z: np.ndarray, value: np.ndarray, hessian: np.ndarray, scale: np.ndarray) -> list[Mode]:
+def _distinct(
+    z: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray, scale: np.ndarray
+) -> list[Mode]:
     order = np.argsort(-value)
     modes: list[Mode] = []
     for i in order[np.isfinite(value[order])]:
@@ -122,8 +129,11 @@ def _distinct(z: np.ndarray, value: np.ndarray, hessian: np.ndarray, scale: np.n
             continue
         scaled = h * scale[:, None] * scale
         eigenvalues, vectors = np.linalg.eigh(scaled)
-        if eigenvalues[0] < 1e-3:  # a saddle, or a direction flat beyond the prior's spread
-            eigenvalues = np.maximum(eigenvalues, 1e-1)
+        summit = eigenvalues[0] > 1e-3
+        eigenvalues = eigenvalues if summit else np.maximum(eigenvalues, 1e-1)
+        still_to_climb = np.sum((vectors.T @ (gradient[i] * scale)) ** 2 / eigenvalues) / 2
+        if modes and not (summit and still_to_climb < 1e-2):
+            continue  # a climb that got stuck is no mode
         covariance = (vectors / eigenvalues) @ vectors.T * scale[:, None] * scale
         log_det = np.linalg.slogdet(covariance)[1]
         evidence = value[i] + 0.5 * (len(z[i]) * np.log(2 * np.pi) + log_det)

@@ -1,0 +1,182 @@
+"""What the tests share: a compilation cache, the data folder, and fits that several of them look at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import pandas as pd
+import pytest
+from scipy import stats
+
+from bayescale import law
+from bayescale.fit import Fit, fit
+from bayescale.law import Law, Param
+from bayescale.likelihood import Normal
+from bayescale.posterior.target import Data, Target, centre_of, padded
+from bayescale.runs import read_runs
+
+SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The compilation cache of this run and of the commands that it starts."""
+    before = os.environ.get("BAYESCALE_CACHE")
+    os.environ["BAYESCALE_CACHE"] = before or str(tmp_path_factory.mktemp("programs"))
+    yield os.environ["BAYESCALE_CACHE"]
+    if before is None:
+        del os.environ["BAYESCALE_CACHE"]
+
+
+@pytest.fixture(scope="session")
+def epoch() -> pd.DataFrame:
+    """The 245 Chinchilla runs that Besiroglu et al. read off the published figure."""
+    path = SHARED / "epoch_chinchilla" / "tidy.csv"
+    if not path.is_file():
+        pytest.skip(f"no {path}; name the data folder in BAYESCALE_DATA")
+    return read_runs(path)
+
+
+@pytest.fixture(scope="session")
+def epoch240(epoch: pd.DataFrame) -> pd.DataFrame:
+    """The 240 of them that were fitted."""
+    return epoch[epoch["epoch_in_fit"] == 1]
+
+
+@pytest.fixture(scope="session")
+def epoch_fit(epoch240: pd.DataFrame) -> Fit:
+    """`chinchilla` on the 240 rows."""
+    return fit("chinchilla", epoch240)
+
+
+def simulated(rows: int, seed: int = 0, *, sigma: float = 0.004) -> pd.DataFrame:
+    """Runs of Besiroglu et al.'s Chinchilla law over three decades of N and of D."""
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(7, 10, rows), 10 ** rng.uniform(9, 12, rows)
+    loss = 1.8172 + 482.01 * N**-0.3478 + 2085.43 * D**-0.3658
+    return pd.DataFrame({"N": N, "D": D, "loss": loss * np.exp(sigma * rng.standard_t(5, rows))})
+
+
+@pytest.fixture(scope="session")
+def simulate() -> Callable[..., pd.DataFrame]:
+    """`simulated`, for tests that want another size or seed."""
+    return simulated
+
+
+@pytest.fixture(scope="session")
+def table() -> pd.DataFrame:
+    """Thirty simulated runs: nothing to download."""
+    return simulated(30)
+
+
+@pytest.fixture(scope="session")
+def small_fit(table: pd.DataFrame) -> Fit:
+    """`chinchilla` on the thirty simulated runs."""
+    return fit("chinchilla", table)
+
+
+@pytest.fixture(scope="session")
+def saved(small_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`small_fit` in a file."""
+    path = tmp_path_factory.mktemp("saved") / "fit.nc"
+    small_fit.save(path)
+    return path
+
+
+LINE = '''
+"""A law of one's own."""
+
+import numpyro.distributions as dist
+
+from bayescale.law import Law, Param, stated
+
+
+class Line(Law):
+    """L(N) = k + m/log(N)
+
+    A test.
+    """
+
+    k: Param = dist.Uniform(0.5, 4.0)
+    m: Param = stated("m / log N0 / L0", dist.LogNormal(-1.0, 0.8), lambda q, law, at: q * at.loss * 20.0)
+
+    def loss(self, N):
+        from jax.numpy import log
+
+        return self.k + self.m / log(N)
+'''
+
+
+@pytest.fixture
+def own_law(tmp_path: Path) -> Iterator[Path]:
+    """A file that declares the law `line`; forgotten afterwards."""
+    before = dict(law._REGISTRY)
+    path = tmp_path / "own.py"
+    path.write_text(LINE, encoding="utf-8")
+    yield path
+    law._REGISTRY.clear()
+    law._REGISTRY.update(before)
+
+
+class Loglinear(Law):
+    """log L = a + b x: with normal noise of known scale its posterior is a normal distribution.
+
+    A test.
+    """
+
+    a: Param = dist.Normal(0.0, 1.0)
+    b: Param = dist.Normal(0.0, 0.5)
+
+    def loss(self, x: Any) -> Any:
+        return jnp.exp(self.a + self.b * x)
+
+
+law._REGISTRY.pop("loglinear")
+
+
+class Exact(NamedTuple):
+    """A posterior that is known: a target, its data, and what is true of it."""
+
+    target: Target
+    data: Data
+    mean: np.ndarray
+    covariance: np.ndarray
+    log_evidence: float
+
+
+@pytest.fixture(scope="session")
+def exact() -> Exact:
+    """A linear Gaussian model: Bishop 2006, eqs. 3.50, 3.51 and 2.115, with the Jacobian of the logarithm."""
+    rng = np.random.default_rng(0)
+    x, scale = np.linspace(0.5, 4.0, 20), 0.3
+    log_y = 0.7 - 0.2 * x + scale * rng.standard_normal(20)
+    design, prior = np.stack([np.ones(20), x], axis=1), np.array([1.0, 0.25])
+    covariance = np.linalg.inv(design.T @ design / scale**2 + np.diag(1 / prior))
+    evidence = stats.multivariate_normal(np.zeros(20), design * prior @ design.T + scale**2 * np.eye(20)).logpdf(log_y)
+    data = padded({"x": x}, np.exp(log_y), None, centre_of({"x": x}, "loss", np.exp(log_y)), "loss")
+    target = Target(Loglinear(), Normal(sigma=scale))
+    return Exact(target, data, covariance @ design.T @ log_y / scale**2, covariance, float(evidence - log_y.sum()))
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def python(cache: str) -> Run:
+    """Run a script in a fresh interpreter."""
+
+    def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            capture_output=True, text=True, timeout=300, env={**os.environ, **environment},
+        )  # fmt: skip
+
+    return run

@@ -1,0 +1,418 @@
+"""Laws: declared in a few lines, found by name, evaluated anywhere, and all held to the same standard."""
+
+from __future__ import annotations
+
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro import handlers
+
+from bayescale import law as law_module
+from bayescale.declare import law_from
+from bayescale.errors import UsageError
+from bayescale.law import PF_DAY, Centre, Law, Param, checked_inputs, derived, evaluate, laws, setting_text, stated
+from bayescale.likelihood import StudentT
+from bayescale.models import Chinchilla, KaplanC, KaplanCmin, KaplanD, KaplanN, KaplanND, PowerLawN
+from bayescale.posterior.target import Target, centre_of, padded
+
+CENTRES = {
+    "N": 1e9,
+    "D": 2e10,
+    "C": 1.2e20,
+    "S": 1e5,
+    "B": 1e6,
+    "U": 1e10,
+    "loss": 2.7,
+    "transfer_loss": 3.0,
+    "B_crit": 2e6,
+}
+SHIPPED = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Any:
+    before = dict(law_module._REGISTRY)
+    yield
+    law_module._REGISTRY.clear()
+    law_module._REGISTRY.update(before)
+
+
+def published(cls: type[Law], which: int = 0) -> Any:
+    return cls(**list(cls.published.values())[which])
+
+
+# --- the registry -------------------------------------------------------------------------------------------------
+
+
+def test_the_laws_that_ship() -> None:
+    assert list(laws()) == sorted(laws())
+    assert set(SHIPPED) >= {
+        "chinchilla", "kaplan_c", "kaplan_cmin", "kaplan_d", "kaplan_e", "kaplan_n", "kaplan_nd",
+        "power_law_c", "power_law_d", "power_law_n",
+    }  # fmt: skip
+
+
+def test_a_law_is_found_by_name_class_or_itself() -> None:
+    law = Chinchilla(E=1.69)
+    assert law_from(law) is law
+    assert type(law_from("chinchilla")) is type(law_from(Chinchilla)) is Chinchilla
+    with pytest.raises(
+        UsageError, match=r"there is no law 'chinchila' \(did you mean 'chinchilla'\?\); `bayescale laws` lists them"
+    ):
+        law_from("chinchila")
+    with pytest.raises(UsageError, match=r"or as 'file.py:Name', not as int"):
+        law_from(3)
+
+
+def test_a_name_that_ships_cannot_be_taken() -> None:
+    with pytest.raises(
+        UsageError, match="'chinchilla' is the name of a law that ships; call the class Chinchilla something else"
+    ):
+
+        class Chinchilla(Law):
+            """L(N) = 1"""
+
+            E: Param = dist.HalfNormal(1.0)
+
+            def loss(self, N: Any) -> Any:
+                return self.E
+
+
+def test_a_law_in_a_file(own_law: Path) -> None:
+    found = law_from(f"{own_law}:Line")
+    assert found.name == "line" and found.fields == ("k", "m") and found.inputs == ("N",)
+    assert found.formula() == "L(N) = k + m/log(N)" and found.source() == "A test."
+    assert type(law_from(f"{own_law}:line")).__name__ == type(law_from(str(own_law))).__name__ == "Line"
+    with pytest.raises(UsageError, match=r"own.py declares Line, line; write .*own.py:NAME with one of them"):
+        law_from(f"{own_law}:Lime")
+    with pytest.raises(UsageError, match=r"there is no file 'nowhere.py' to read a law from"):
+        law_from("nowhere.py:Line")
+    own_law.write_text("1/0", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"own.py cannot be read as a law: ZeroDivisionError: division by zero"):
+        law_from(f"{own_law}:Line")
+    own_law.write_text("x = 1", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"own.py declares no law"):
+        law_from(f"{own_law}:Line")
+
+
+# --- declaring ----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_declaration_says() -> None:
+    class Test2Law(Law):
+        """L(x, y) = k x^-p + y
+
+        Nobody et al. 1900,
+        somewhere.
+
+        A remark.
+        """
+
+        k: Param = dist.HalfNormal(1.0)
+        p: Param = 0.5
+
+        def loss(self, x: Any, y: Any) -> Any:
+            return self.k * x**-self.p + y
+
+        @derived
+        def twice(self, x: Any) -> Any:
+            return 2 * x * self.k
+
+        @derived
+        def half(self) -> Any:
+            return self.k / 2
+
+    assert Test2Law.name == "test2_law" and laws()["test2_law"] is Test2Law
+    assert Test2Law.fields == ("k", "p") and Test2Law.inputs == ("x", "y")
+    assert Test2Law.formula() == "L(x, y) = k x^-p + y"
+    assert Test2Law.source() == "Nobody et al. 1900, somewhere." and Test2Law.remarks() == ["A remark."]
+    assert Test2Law.quantities() == {"half": (), "twice": ("x",)}
+    assert Test2Law().free == ("k",) and Test2Law(k=1).free == ()
+    assert evaluate(Test2Law(k=3.0), "twice", x=[1.0, 2.0]).tolist() == [6.0, 12.0]
+    assert float(evaluate(Test2Law(k=3.0), "half")) == 1.5
+
+
+def test_a_law_of_another_metric() -> None:
+    class Accuracy(Law):
+        """error(N) = k N^-p"""
+
+        metric = "error"
+        k: Param = 0.5
+        p: Param = 0.5
+
+        def error(self, N: Any) -> Any:
+            return self.k * N**-self.p
+
+    assert Accuracy()(N=4.0) == 0.25 and Accuracy.inputs == ("N",)
+
+
+def test_a_declaration_that_lacks_something_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"law Bare: b has no prior; write `b: Param = <prior>`"):
+
+        class Bare(Law):
+            a: Param = 1.0
+            b: Param
+
+            def loss(self, N: Any) -> Any:
+                return self.a
+
+    with pytest.raises(UsageError, match="law Mute predicts 'loss' but has no method of that name"):
+
+        class Mute(Law):
+            a: Param = 1.0
+
+
+# --- constants ----------------------------------------------------------------------------------------------------
+
+
+def test_a_misspelt_constant_gets_a_hint() -> None:
+    wanted = (
+        r"law chinchilla has no constant 'alhpa' \(did you mean 'alpha'\?\); its constants are E, A, alpha, B, beta"
+    )
+    with pytest.raises(UsageError, match=wanted):
+        Chinchilla(alhpa=0.3)
+    with pytest.raises(UsageError, match=wanted):
+        Chinchilla().replace(alhpa=0.3)
+
+
+def test_pin_tie_and_replace() -> None:
+    law = Chinchilla(E=1.69, beta="alpha", alpha="LogNormal(-1.2, 0.5)")
+    assert law.free == ("A", "alpha", "B") and law.E == 1.69
+    assert law.alpha.loc == -1.2 and law.alpha.scale == 0.5
+    assert repr(law) == "Chinchilla(E=1.69, alpha=LogNormal(loc=-1.2, scale=0.5), beta=alpha)"
+    with handlers.seed(rng_seed=0):
+        drawn = law.sample(Centre(CENTRES))
+    assert drawn.beta is drawn.alpha and drawn.E == 1.69
+    freed = law.replace(E=dist.Uniform(1.0, 2.0), beta=0.3)
+    assert freed.free == ("E", "A", "alpha", "B") and law.E == 1.69
+    with pytest.raises(AttributeError, match=r"laws are immutable; use law.replace\(E=...\)"):
+        law.E = 2.0
+
+
+def test_what_a_constant_cannot_be() -> None:
+    with pytest.raises(
+        UsageError, match="law chinchilla: alpha = beta = alpha is a circle; pin one or give it a prior"
+    ):
+        Chinchilla(alpha="beta", beta="alpha")
+    with pytest.raises(UsageError, match=r"chinchilla.E must be finite, not inf"):
+        Chinchilla(E=math.inf)
+    with pytest.raises(
+        UsageError, match=r"chinchilla.E must be a prior, a number or another constant's name, not True"
+    ):
+        Chinchilla(E=True)
+    with pytest.raises(
+        UsageError, match=r"chinchilla.E = 'gamma' is not a number, another constant's name, or a prior"
+    ):
+        Chinchilla(E="gamma")
+
+
+def test_settings_as_text() -> None:
+    law = Chinchilla(E=1.69, beta="alpha")
+    assert [setting_text(v) for _, v in law.items()] == [
+        "1.69", "A / N0^alpha / L0 ~ LogNormal(loc=-1.89712, scale=0.8)", "LogNormal(loc=-1.20397, scale=0.5)",
+        "B / D0^beta / L0 ~ LogNormal(loc=-1.89712, scale=0.8)", "alpha",
+    ]  # fmt: skip
+
+
+# --- evaluating ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("law", "inputs", "expected"),
+    [
+        (published(KaplanN), {"N": 1e9}, 2.37564),
+        (published(KaplanD), {"D": 2.2e10}, 2.09917),
+        (published(KaplanC), {"C": PF_DAY}, 2.57416),
+        (published(KaplanCmin), {"C": PF_DAY}, 2.65808),
+        (published(KaplanND), {"N": 1e9, "D": 2.2e10}, 2.36932),
+        (published(KaplanND), {"N": 1e9, "D": 1e30}, 2.31883),
+        (published(Chinchilla), {"N": 70e9, "D": 1.4e12}, 1.92085),
+        (published(Chinchilla, 1), {"N": 70e9, "D": 1.4e12}, 1.97388),
+        (published(Chinchilla), {"N": 2.217e9, "D": 7.518e10}, 2.29549),
+        (published(Chinchilla, 1), {"N": 7.225e10, "D": 1.329e12}, 1.97444),
+    ],
+)
+def test_published_constants_give_published_losses(law: Law, inputs: dict[str, float], expected: float) -> None:
+    """Fixtures are stated to six figures."""
+    assert law(**inputs) == pytest.approx(expected, abs=6e-6)
+
+
+def test_derived_quantities_at_published_constants() -> None:
+    tex, refit = published(Chinchilla), published(Chinchilla, 1)
+    assert [float(evaluate(law, q)) for law in (tex, refit) for q in ("a", "gamma")] == pytest.approx(
+        [0.4565, 0.15484, 0.5126, 0.17829], abs=6e-5
+    )
+    assert float(evaluate(published(KaplanND), "a")) == pytest.approx(0.575, abs=6e-4)
+
+
+def test_inputs_broadcast_and_are_checked() -> None:
+    law = published(Chinchilla)
+    grid = law(N=np.array([[1e8], [1e9]]), D=[1e10, 1e11, 1e12])
+    assert grid.shape == (2, 3) and grid.dtype == np.float64
+    assert grid[1, 2] == law(N=1e9, D=1e12)
+    with pytest.raises(UsageError, match=r"law chinchilla has no input 'n'; its inputs are N, D"):
+        law(n=1e9, D=1e10)
+    with pytest.raises(UsageError, match=r"law chinchilla needs D; its inputs are N, D"):
+        law(N=1e9)
+    with pytest.raises(UsageError, match=r"D must be positive and finite; found -1.0"):
+        law(N=1e9, D=[1e9, -1.0])
+    with pytest.raises(UsageError, match="N must be positive and finite; found nan"):
+        law(N=np.nan, D=1e9)
+    with pytest.raises(UsageError, match="N must be a positive number or an array of them, not 'many'"):
+        law(N="many", D=1e9)
+    with pytest.raises(UsageError, match="the inputs must have one length, or be single numbers: N has 2, D has 3"):
+        law(N=[1e8, 1e9], D=[1e9, 1e10, 1e11])
+    with pytest.raises(
+        UsageError, match="law chinchilla still has free constants: A, alpha, B, beta; fit it, or give them numbers"
+    ):
+        Chinchilla(E=1.69)(N=1e9, D=1e10)
+    assert list(checked_inputs("x", ("D", "N"), {"N": 1, "D": 2})) == ["D", "N"]
+
+
+def test_the_centre_names_what_it_has() -> None:
+    centre = Centre({"N": 1e9, "loss": 2.0})
+    assert centre.N == 1e9
+    with pytest.raises(AttributeError, match="the data's centre has N, loss, not D"):
+        _ = centre.D
+
+
+# --- every law that ships -----------------------------------------------------------------------------------------
+
+
+@functools.cache
+def case(name: str) -> tuple[Target, Any]:
+    """A shipped law as a target, once: its programs take a second each to compile."""
+    return target_of(law_from(name))
+
+
+def target_of(law: Law) -> tuple[Target, Any]:
+    rng = np.random.default_rng(0)
+    inputs = {n: CENTRES[n] * 10 ** rng.uniform(-1, 1, 40) for n in law.inputs}
+    observed = np.full(40, CENTRES[law.metric])
+    return Target(law, StudentT()), padded(inputs, observed, None, centre_of(inputs, law.metric, observed), law.metric)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_prior_predictive_losses_look_like_losses(name: str) -> None:
+    """And other metrics stay within two decades of what was observed."""
+    target, data = case(name)
+    metric = target.law.metric
+    z = target.prior_draws(1000, 1, data)
+    centre = {n: np.full(16, data.centre.values[n]) for n in target.law.inputs}
+    loss = np.asarray(target.curve(target.constants_at(z, data), centre))[:, 0]
+    assert np.isfinite(loss).all()
+    low, high = np.quantile(loss / CENTRES[metric], [0.05, 0.95])
+    span = 5 if metric == "loss" else 100
+    assert 1 / span < low < 1 < high < span
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_gradients_are_finite_where_the_prior_lives(name: str) -> None:
+    target, data = case(name)
+    value, gradient = target.evaluate(target.prior_draws(1000, 2, data), data)
+    finite = np.isfinite(value)  # a metric's law may go negative, where it has no density
+    assert finite.all() if target.law.metric == "loss" else finite.mean() > 0.3
+    assert np.isfinite(gradient).all() and np.all(np.any(gradient != 0, axis=0))
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if laws()[name].metric == "loss"])
+def test_more_of_an_input_never_hurts(name: str) -> None:
+    target, data = case(name)
+    constants = target.constants_at(target.prior_draws(1000, 3, data), data)
+    for moving in target.law.inputs:
+        x = CENTRES[moving] * np.logspace(-2, 3, 16)
+        points = {n: x if n == moving else np.full(16, CENTRES[n]) for n in target.law.inputs}
+        loss = np.asarray(target.curve(constants, points))
+        rounding = 1e-12 * loss[:, 1:]  # of a loss that has reached its floor
+        assert np.all(np.diff(loss, axis=1) <= rounding) and np.mean(loss[:, -1] < loss[:, 0]) > 0.5
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_laws_are_pytrees(name: str) -> None:
+    target, data = case(name)
+    draws = {
+        n: v
+        for n, v in target.constants_at(target.prior_draws(1000, 4, data)[:3], data).items()
+        if n in target.law.fields
+    }
+    law = target.law.drawn(draws)
+    leaves, structure = jax.tree.flatten(law)
+    again = jax.tree.unflatten(structure, leaves)
+    assert type(again) is type(law) and dict(again.items()).keys() == set(law.fields)
+    point = {n: CENTRES[n] for n in law.inputs}
+    for i in range(3):
+        one = jax.tree.map(lambda leaf, i=i: leaf[i] if np.ndim(leaf) else leaf, law)
+        numbers = law_from(name).replace(**{n: float(v[i]) for n, v in draws.items()})
+        assert float(evaluate(one, **point)) == float(numbers(**point))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_numpyros_handlers_work_on_the_model(name: str) -> None:
+    target, data = case(name)
+    with jax.enable_x64(True):
+        trace = handlers.trace(handlers.seed(target.model, 0)).get_trace(data)
+        latent = {n: s["value"] for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
+        assert set(latent) == set(target.sites) and trace[target.law.metric]["is_observed"]
+        again = handlers.trace(handlers.substitute(target.model, data=latent)).get_trace(data)
+        predictive = numpyro.infer.Predictive(target.model, num_samples=3)(jax.random.key(0), data, observe=False)
+    for n in target.law.fields:  # a stated constant is a deterministic site under its own name
+        if n in trace:
+            assert np.all(again[n]["value"] == trace[n]["value"])
+            assert predictive[n].shape == (3,)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_prior_of_a_stated_constant_moves_with_the_centre(name: str) -> None:
+    """Scaling an input's unit changes critical constants, never the losses that they imply."""
+    law = law_from(name)
+    moved = {n: v * (1e3 if n in ("N", "D", "C") else 1.0) for n, v in CENTRES.items()}
+    losses = []
+    for centre in (CENTRES, moved):
+        with jax.enable_x64(True), handlers.seed(rng_seed=5):
+            drawn = law.sample(Centre({n: centre[n] for n in (*law.inputs, law.metric)}))
+            losses.append(float(evaluate(drawn, **{n: centre[n] for n in law.inputs})))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_law_says_where_it_is_from(name: str) -> None:
+    cls = laws()[name]
+    assert "arXiv" in cls.source() or "Kaplan et al. 2020" in cls.source() or "McCandlish et al. 2018" in cls.source()
+    left = cls.formula().split(" = ")[0]
+    assert all({"loss": "L"}.get(n, n) in left for n in cls.inputs)
+    assert all(set(values) <= set(cls.fields) for values in cls.published.values())
+
+
+def test_a_law_whose_priors_depend_on_one_another() -> None:
+    class Ordered(Law):
+        """L(N) = E + k/N^p"""
+
+        E: Param = dist.Uniform(1.0, 2.0)
+        k: Param = dist.HalfNormal(1.0)
+        p: Param = stated("p above E / 10", dist.HalfNormal(0.1), lambda q, law, at: law.E / 10 + q)
+
+        def sample(self, at: Centre) -> Any:
+            E = numpyro.sample("E", self.E)
+            return self.replace(E=E, k=numpyro.sample("k", dist.HalfNormal(E)), p=0.3)
+
+        def loss(self, N: Any) -> Any:
+            return self.E + self.k * N**-self.p
+
+    target = Target(Ordered(), StudentT())
+    assert list(target.sites) == ["E", "k", "sigma", "nu"]
+
+
+def test_a_pinned_and_tied_law_keeps_its_constants_in_a_fit() -> None:
+    target, data = target_of(PowerLawN(alpha=0.2, N_c="HalfNormal(10)"))
+    constants = target.constants_at(target.prior_draws(5, 0, data), data)
+    assert set(constants) == {"L_inf", "N_c", "sigma", "nu"}
+    tied, data = target_of(Chinchilla(beta="alpha"))
+    constants = tied.constants_at(tied.prior_draws(5, 0, data), data)
+    assert np.array_equal(constants["alpha"], constants["beta"])

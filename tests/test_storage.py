@@ -1,0 +1,250 @@
+"""Saved fits: what is read back is what was written, and nothing else is read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import xarray
+
+import bayescale
+from bayescale import law as law_module
+from bayescale import storage
+from bayescale.errors import UsageError
+from bayescale.fit import Fit, fit
+from bayescale.storage import load
+
+
+@pytest.fixture
+def copy(saved: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "copy.nc"
+    path.write_bytes(saved.read_bytes())
+    return path
+
+
+def edit(path: Path, **changes: Any) -> None:
+    with h5py.File(path, "r+") as file:
+        spec = json.loads(file.attrs["bayescale"])
+        file.attrs["bayescale"] = json.dumps({**spec, **changes})
+
+
+def test_a_fit_comes_back(small_fit: Fit, saved: Path) -> None:
+    found = load(saved)
+    for name, draws in small_fit.constants.items():
+        assert np.array_equal(found.constants[name], draws)
+    assert np.array_equal(found.samples.z, small_fit.samples.z)
+    assert np.array_equal(found.samples.prior, small_fit.samples.prior)
+    pd.testing.assert_frame_equal(found.summary(), small_fit.summary())
+    pd.testing.assert_frame_equal(found.predict(N=7e10, D=1.4e12), small_fit.predict(N=7e10, D=1.4e12))
+    pd.testing.assert_frame_equal(found.allocate([1e21, 1e24]), small_fit.allocate([1e21, 1e24]))
+    assert str(found) == str(small_fit) and found.seconds == small_fit.seconds
+    assert found.warnings == small_fit.warnings and found.converged
+    assert found.samples.log_evidence == small_fit.samples.log_evidence
+    assert [m.log_evidence for m in found.samples.modes] == [m.log_evidence for m in small_fit.samples.modes]
+
+
+def test_what_was_set_by_hand_comes_back(table: pd.DataFrame, tmp_path: Path) -> None:
+    law = bayescale.models.Chinchilla(E=1.8, alpha="LogNormal(-1.1, 0.3)", beta="alpha")
+    rows = table.assign(loss_se=0.01, group="a", run=[f"r{i}" for i in range(30)])
+    first = fit(law, rows, likelihood="normal", method="laplace", centre={"N": 1e8})
+    first.save(tmp_path / "f.nc")
+    again = load(str(tmp_path / "f.nc"))
+    assert repr(again.law) == repr(law) and repr(again.likelihood) == repr(first.likelihood)
+    assert again.centre.values == first.centre.values
+    assert np.array_equal(again.runs.se, rows["loss_se"]) and again.runs.run is not None and again.runs.run[3] == "r3"
+    pd.testing.assert_frame_equal(again.predict(N=1e9, D=1e10), first.predict(N=1e9, D=1e10))
+    again.save(tmp_path / "g.nc")
+    assert load(tmp_path / "g.nc").constants.keys() == first.constants.keys()
+
+
+def test_the_tree_is_arvizs(small_fit: Fit) -> None:
+    import arviz_stats
+
+    tree = small_fit.data
+    assert set(tree.children) >= {
+        "posterior", "posterior_predictive", "log_likelihood", "prior", "prior_predictive", "sample_stats",
+        "observed_data", "constant_data",
+    }  # fmt: skip
+    assert tree["posterior"]["E"].dims == ("chain", "draw") and tree["log_likelihood"]["loss"].dims == (
+        "chain",
+        "draw",
+        "run",
+    )
+    table = arviz_stats.summary(tree, var_names=list(small_fit.constants), round_to=8)
+    ours = small_fit.summary()
+    for theirs, name in (
+        ("mean", "mean"),
+        ("sd", "sd"),
+        ("ess_bulk", "ess_bulk"),
+        ("r_hat", "r_hat"),
+    ):
+        found = table[theirs].astype(float).to_numpy()
+        assert found == pytest.approx(ours.loc[table.index, name].to_numpy(), rel=2e-4), name  # its sd divides by n
+    loo = arviz_stats.loo(tree)
+    assert np.isfinite(loo.elpd) and 4 < loo.p < 12
+    mean = tree["log_likelihood"]["loss"].mean(("chain", "draw")).to_numpy()
+    assert loo.elpd == pytest.approx(mean.sum(), abs=loo.p + 2)
+
+
+def test_the_log_likelihood_is_of_the_loss_itself(small_fit: Fit, table: pd.DataFrame) -> None:
+    from scipy import stats
+
+    c = {n: x[1, 7] for n, x in small_fit.constants.items()}
+    mean = c["E"] + c["A"] * table["N"] ** -c["alpha"] + c["B"] * table["D"] ** -c["beta"]
+    expected = (
+        stats.t(c["nu"]).logpdf(np.log(table["loss"] / mean) / c["sigma"]) - np.log(c["sigma"]) - np.log(table["loss"])
+    )
+    found = small_fit.data["log_likelihood"]["loss"].sel(chain=1, draw=7).to_numpy()
+    assert found == pytest.approx(expected.to_numpy(), rel=1e-9)
+
+
+def test_predictive_draws_cover_the_rows(small_fit: Fit, table: pd.DataFrame) -> None:
+    drawn = small_fit.data["posterior_predictive"]["loss"].to_numpy().reshape(-1, 30)
+    low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
+    inside = ((table["loss"] > low) & (table["loss"] < high)).mean()
+    assert inside > 0.7  # of 90 %: 30 rows
+    prior = small_fit.data["prior_predictive"]["loss"].to_numpy().reshape(-1, 30)
+    assert np.median(np.ptp(prior, axis=0)) > 10 * np.median(np.ptp(drawn, axis=0))
+
+
+def test_files_hold_numbers_and_text_only(saved: Path) -> None:
+    with h5py.File(saved) as file:
+        kinds = set()
+        file.visititems(lambda _, item: kinds.add(item.dtype.kind) if isinstance(item, h5py.Dataset) else None)
+        assert kinds <= set("fiubOSU"), kinds  # O: variable-length text
+        spec = json.loads(file.attrs["bayescale"])
+    assert spec["law"] == "chinchilla" and spec["converged"] is True and spec["seed"] == 0
+    assert set(spec["versions"]) >= {"bayescale", "jax", "numpyro", "numpy"}
+    tree = xarray.open_datatree(saved, engine="h5netcdf")
+    assert tree["posterior"].attrs["inference_library"] == "bayescale"
+    tree.close()
+
+
+def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no file .*nothing.nc"):
+        load(tmp_path / "nothing.nc")
+    (tmp_path / "random.nc").write_bytes(np.random.default_rng(0).bytes(5000))
+    with pytest.raises(UsageError, match=r"random.nc is not a fit saved by bayescale, or it is damaged"):
+        load(tmp_path / "random.nc")
+    (tmp_path / "empty.nc").touch()
+    with pytest.raises(UsageError, match=r"empty.nc is not a fit saved by bayescale, or it is damaged"):
+        load(tmp_path / "empty.nc")
+    xarray.Dataset({"x": ("i", [1.0, 2.0])}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
+    with pytest.raises(
+        UsageError, match=r"foreign.nc is not a fit saved by bayescale: it lacks the attribute 'bayescale'"
+    ):
+        load(tmp_path / "foreign.nc")
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7, 0.99])
+def test_truncated_files_are_refused(copy: Path, share: float) -> None:
+    whole = copy.read_bytes()
+    copy.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UsageError, match=r"copy.nc is not a fit saved by bayescale, or it is damaged"):
+        load(copy)
+
+
+def test_changed_rows_are_refused(copy: Path) -> None:
+    with h5py.File(copy, "r+") as file:
+        file["constant_data/N"][3] *= 1.001
+    with pytest.raises(UsageError, match=r"the rows in the file are not those that were fitted \(their hash differs\)"):
+        load(copy)
+
+
+def test_changed_losses_are_refused(copy: Path) -> None:
+    with h5py.File(copy, "r+") as file:
+        file["observed_data/loss"][0] += 1e-9
+    with pytest.raises(UsageError, match="the file was changed"):
+        load(copy)
+
+
+def test_a_missing_group_is_refused(copy: Path) -> None:
+    with h5py.File(copy, "r+") as file:
+        del file["unconstrained_posterior"]
+    with pytest.raises(UsageError, match=r"copy.nc is damaged: KeyError"):
+        load(copy)
+
+
+def test_newer_files_are_refused(copy: Path) -> None:
+    with h5py.File(copy, "r+") as file:
+        file.attrs["bayescale_format"] = storage.FORMAT + 1
+    with pytest.raises(
+        UsageError,
+        match=rf"written by a newer bayescale \(format {storage.FORMAT + 1}, this one reads {storage.FORMAT}\)",
+    ):
+        load(copy)
+
+
+def test_a_law_that_changed_is_refused(copy: Path) -> None:
+    edit(copy, law_source="0" * 64)
+    with pytest.raises(UsageError, match="law 'chinchilla' has changed since the fit was saved; fit again"):
+        load(copy)
+    edit(copy, law="chinchila")
+    with pytest.raises(
+        UsageError, match=r"of law 'chinchila', which is not known here \(did you mean 'chinchilla'\?\)"
+    ):
+        load(copy)
+    with pytest.raises(UsageError, match="the fit is of law 'chinchila', not of 'kaplan_nd'"):
+        load(copy, law="kaplan_nd")
+
+
+def test_what_a_file_says_is_never_executed(copy: Path, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    edit(copy, constants={n: f"open('{mark}', 'w')" for n in ("E", "A", "alpha", "B", "beta")})
+    with pytest.raises(UsageError, match="open"):
+        load(copy)
+    assert not mark.exists()
+
+
+def test_a_users_law_is_given_again(own_law: Path, table: pd.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "line.nc"
+    found = fit(f"{own_law}:Line", table, method="laplace")
+    found.save(path)
+    law_module._REGISTRY.pop("line")  # another process, which has not read the file
+    with pytest.raises(
+        UsageError, match=r"'line', which is not known here; it is not one that ships: give it as law='file.py:line'"
+    ):
+        load(path)
+    again = load(path, law=f"{own_law}:Line")
+    assert np.array_equal(again.constants["k"], found.constants["k"])
+    own_law.write_text(own_law.read_text().replace("self.m / log(N)", "self.m / log(N) ** 2"), encoding="utf-8")
+    with pytest.raises(UsageError, match="law 'line' has changed since the fit was saved"):
+        load(path, law=f"{own_law}:Line")
+
+
+def test_a_failed_write_leaves_what_was_there(small_fit: Fit, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = copy.read_bytes()
+
+    def half(tree: Any, path: Path, **_: Any) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xarray.DataTree, "to_netcdf", half)
+    with pytest.raises(UsageError, match=r"cannot write .*copy.nc: No space left on device"):
+        small_fit.save(copy)
+    assert copy.read_bytes() == before and os.listdir(copy.parent) == ["copy.nc"]
+
+
+def test_a_folder_that_is_not_there(small_fit: Fit, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot write .*f.nc: No such file or directory"):
+        small_fit.save(tmp_path / "nowhere" / "f.nc")
+
+
+def test_saving_replaces_whole(small_fit: Fit, tmp_path: Path) -> None:
+    path = tmp_path / "f.nc"
+    path.write_text("something else")
+    small_fit.save(path)
+    assert load(path).converged and os.listdir(tmp_path) == ["f.nc"]
+    assert path.stat().st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
