@@ -71,7 +71,7 @@ def test_at_the_limit_it_says_what_failed(exact: Any, monkeypatch: pytest.Monkey
     )
     assert samples.z.shape[1] == 500 and samples.method == "nuts (adaptive)"
     assert any(f.startswith("a: bulk ESS ") for f in samples.failures)
-    assert any(f.startswith("b: tail ESS is ") for f in samples.failures)
+    assert any(f.startswith("b: ") and "tail ESS" in f for f in samples.failures)
     assert stages == {"mode", "NUTS"}
 
 
