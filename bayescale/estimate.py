@@ -67,6 +67,7 @@ def as_json(estimate: Any) -> dict[str, Any]:
         "mean": values["mean"],
         "sd": values["sd"],
         "interval": [values["low"], values["high"]],
+        **{k: float(estimate[k]) for k in ("sd_within", "sd_between") if k in estimate},
     }
 
 

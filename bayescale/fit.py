@@ -27,8 +27,8 @@ from bayescale.runs import Observations, observations, read_runs
 if TYPE_CHECKING:
     import xarray
 
+    from bayescale.compare.loo import Loo
     from bayescale.evidence import Evidence
-    from bayescale.loo import Loo
 
 METHODS = ("nuts", "laplace")
 
@@ -196,8 +196,8 @@ class Fit:
         return log_evidence(self)
 
     def loo(self) -> Loo:
-        """Leave-one-out predictive density, with k-hat a row; see `bayescale.loo.loo`."""
-        from bayescale.loo import loo
+        """Leave-one-out predictive density, with k-hat a row; see `bayescale.compare.loo.loo`."""
+        from bayescale.compare.loo import loo
 
         return loo(self)
 

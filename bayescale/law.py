@@ -249,6 +249,8 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
     method = quantity or law.metric
     names = tuple(inspect.signature(getattr(type(law), method)).parameters)[1:]
     arrays = checked_inputs(law.name, names, inputs)
+    if any(isinstance(v, str) for _, v in law.items()):
+        law = law.drawn(_tied(dict(law.items())))
     with jax.enable_x64(True):
         if not names:
             return jnp.asarray(getattr(law, method)())

@@ -8,6 +8,7 @@ from math import log
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax import lax, random
@@ -34,7 +35,7 @@ class Scatter(Distribution):  # type: ignore[misc]
     """
 
     support = constraints.positive
-    reparametrized_params = ["log_mean", "scale"]
+    reparametrized_params: ClassVar[list[str]] = ["log_mean", "scale"]
 
     def __init__(self, log_mean: Any, scale: Any, tails: Any, *, validate_args: bool | None = None) -> None:
         self.log_mean, self.scale, self.tails = log_mean, scale, tails
@@ -61,7 +62,7 @@ class Scatter(Distribution):  # type: ignore[misc]
         shape = sample_shape + self.batch_shape
         if not isinstance(self.tails, str):
             # Bailey 1994's polar method: exact, and without JAX's slow gamma draws
-            u, v = random.uniform(key, (2, *shape), float, minval=jnp.finfo(float).tiny)
+            u, v = random.uniform(key, (2, *shape), float, minval=np.finfo(float).tiny)
             r = jnp.sqrt(self.tails * jnp.expm1(-2 / self.tails * jnp.log(u))) * jnp.cos(2 * jnp.pi * v)
         elif self.tails == "normal":
             r = random.normal(key, shape, dtype=float)

@@ -29,6 +29,8 @@ from bayescale.runs import Observations
 if TYPE_CHECKING:
     import xarray
 
+    from bayescale.compare import Comparison
+
 FORMAT = 1
 """Of the files: raised when an older reader would misread them."""
 
@@ -134,8 +136,8 @@ def save(fit: Fit, path: str | Path) -> None:
         tree.to_netcdf(temporary, engine="h5netcdf")
 
 
-def load(path: str | Path, *, law: Any = None) -> Fit:
-    """Read a fit that `Fit.save` wrote. Nothing in the file is executed.
+def load(path: str | Path, *, law: Any = None) -> Fit | Comparison:
+    """Read a fit or a comparison that `save` wrote. Nothing in the file is executed.
 
     Parameters
     ----------
@@ -169,7 +171,12 @@ def load(path: str | Path, *, law: Any = None) -> Fit:
             f"(format {tree.attrs['bayescale_format']}, this one reads {FORMAT})"
         )
     try:
-        return _rebuild(tree, json.loads(tree.attrs["bayescale"]), law)
+        spec = json.loads(tree.attrs["bayescale"])
+        if "comparison" in spec:
+            from bayescale.compare.file import rebuild_comparison
+
+            return rebuild_comparison(tree, spec["comparison"], law)
+        return rebuild_fit(tree, spec, law)
     except UsageError:
         raise
     except Exception as error:  # whatever a tampered file lacks
@@ -204,6 +211,7 @@ def _spec(fit: Fit) -> dict[str, Any]:
             {
                 "z": m.z.tolist(),
                 "log_density": m.log_density,
+                "hessian": m.hessian.tolist(),
                 "covariance": m.covariance.tolist(),
                 "log_evidence": m.log_evidence,
             }
@@ -215,7 +223,8 @@ def _spec(fit: Fit) -> dict[str, Any]:
     }
 
 
-def _rebuild(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
+def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
+    """A fit from the tree that `data_tree` makes and the JSON text of its attribute, read."""
     law = _rebuild_law(spec, given)
     noise = {n: _read_setting(t, n) for n, t in spec["noise"].items()}
     likelihood: Likelihood = LIKELIHOODS[spec["likelihood"]](**noise)
@@ -249,7 +258,9 @@ def _rebuild(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         log_evidence=spec["log_evidence"][0],
         log_evidence_se=spec["log_evidence"][1],
         modes=tuple(
-            Mode(np.array(m["z"]), m["log_density"], np.array(m["covariance"]), m["log_evidence"])
+            Mode(
+                np.array(m["z"]), m["log_density"], np.array(m["hessian"]), np.array(m["covariance"]), m["log_evidence"]
+            )
             for m in spec["modes"]
         ),
         seconds=spec["sampling_seconds"],

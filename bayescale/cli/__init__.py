@@ -13,8 +13,10 @@ from bayescale.errors import BayescaleError, DataError, did_you_mean
 
 COMMANDS = {
     "fit": "Fit a law to a table of runs.",
-    "predict": "Predict the metric at given inputs, from a saved fit.",
-    "allocate": "Split compute between parameters and tokens, from a saved fit.",
+    "predict": "Predict the metric at given inputs, from a saved fit or comparison.",
+    "allocate": "Split compute between parameters and tokens, from a saved fit or comparison.",
+    "compare": "Compare laws on one table: evidence, cross-validation, forecasts.",
+    "kaplan": "The plan of Kaplan et al. 2020 for given N, D, C, B.",
     "laws": "List the laws, or show one with its priors and published values.",
     "data": "List the data sets, or print one.",
 }

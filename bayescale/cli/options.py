@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import estimate
-from bayescale.errors import DataError
+from bayescale.errors import DataError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,13 +97,43 @@ def given_inputs(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def trusted_fit(path: str, law: str | None) -> Any:
-    """A saved fit, refused where it has not converged."""
+    """A saved fit or comparison, refused where it, or every law of it, has not converged."""
     from bayescale.storage import load
 
     fit = load(path, law=law)
     if not fit.converged:
         raise DataError(f"{path} has not converged and is no answer: {'; '.join(fit.failures)}")
     return fit
+
+
+weights_option = click.option(
+    "--weights",
+    help="Of a comparison: average over its laws by evidence (the default), stacking, lfo (forecasts) or equal.",
+)
+
+
+def averaged_by(found: Any, weights: str | None) -> dict[str, Any]:
+    """What a saved comparison's predictions are averaged by, as arguments; nothing for a fit.
+
+    Raises
+    ------
+    UsageError
+        Weights are given for a single fit.
+    """
+    from bayescale.compare import Comparison
+
+    if isinstance(found, Comparison):
+        return {"weights": weights or "evidence"}
+    if weights is not None:
+        raise UsageError("--weights averages over the laws of a comparison; this file holds a fit of one law")
+    return {}
+
+
+def law_entry(found: Any, average: dict[str, Any]) -> dict[str, Any]:
+    """How JSON names what a prediction is by: a law, or the weights of several."""
+    if not average:
+        return {"law": found.law.name}
+    return {"law": "average", "averaged_by": average["weights"], "weights": found.weights(average["weights"])}
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -7,14 +7,17 @@ from typing import Any
 import click
 
 from bayescale.cli.options import (
+    averaged_by,
     estimates_by_point,
     given_inputs,
     input_options,
     interval_option,
     json_option,
+    law_entry,
     law_option,
     print_json,
     trusted_fit,
+    weights_option,
 )
 
 
@@ -23,22 +26,29 @@ from bayescale.cli.options import (
 @input_options
 @click.option("--runs", "runs", help="A table with the law's inputs as columns, instead of the options above.")
 @law_option
+@weights_option
 @interval_option
 @json_option
-def command(fit: str, runs: str | None, law: str | None, interval: float, as_json: bool, **options: Any) -> None:
-    """Predict from FIT: the law's mean curve and a new run, with intervals, at given inputs."""
+def command(fit: str, runs: str | None, law: str | None, weights: str | None, interval: float, as_json: bool,
+            **options: Any) -> None:  # fmt: skip
+    """Predict from FIT, a saved fit or comparison: the law's mean curve and a new run, with intervals."""
+    from bayescale.compare.verdict import average_text
     from bayescale.runs import read_runs
     from bayescale.text import predictions_text
 
     found = trusted_fit(fit, law)
-    table = found.predict(None if runs is None else read_runs(runs), interval=interval, **given_inputs(options))
+    average = averaged_by(found, weights)
+    points = None if runs is None else read_runs(runs)
+    table = found.predict(points, interval=interval, **average, **given_inputs(options))
     if as_json:
         predictions = estimates_by_point(table)
         beyond = [c for c in table.columns if c.startswith("decades_")]
         for entry, (_, row) in zip(predictions, table.iloc[::2].iterrows(), strict=True):
             entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(row[c]) for c in beyond}
-        print_json(
-            {"interval_mass": interval, "law": found.law.name, "metric": found.law.metric, "predictions": predictions}
-        )
+        metric = found.metric if average else found.law.metric
+        head = {"interval_mass": interval, **law_entry(found, average), "metric": metric}
+        print_json({**head, "predictions": predictions})
     else:
         click.echo(predictions_text(table, interval))
+        if average:
+            click.echo(f"\n{average_text(found, average['weights'], table)}")

@@ -62,9 +62,10 @@ def straightened(target: Target, data: Data, mode: Mode, line: Line, scale: np.n
 
 
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Climbed = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def _climb(evaluate: Evaluate, z: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, ...]:
+def _climb(evaluate: Evaluate, z: np.ndarray, scale: np.ndarray) -> Climbed:
     """Climb from n points at once: where each ends, and the log density, its gradient and its Hessian there.
 
     Damped Newton, with the Hessian by differences of the gradient and its eigenvalues made positive, so

@@ -1,0 +1,76 @@
+"""bayescale compare"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bayescale.cli.options import Pair, json_option, print_json, seed_option
+
+
+@click.command("compare")
+@click.argument("data")
+@click.option("--law", "laws", multiple=True, help="A law's name, or FILE.py:NAME; once for each. Default: all.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the comparison to this NetCDF file.")
+@click.option("--prior-weight", "prior_weights", type=Pair(), multiple=True, metavar="LAW=WEIGHT",
+              help="A law's prior weight, where they are not equal.")  # fmt: skip
+@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
+              help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
+@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
+@click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+@seed_option
+@json_option
+def command(data: str, laws: tuple[str, ...], output: str | None, prior_weights: tuple[tuple[str, str], ...],
+            columns: tuple[tuple[str, str], ...], where: tuple[tuple[str, str], ...], as_json: bool,
+            **settings: Any) -> int:  # fmt: skip
+    """Compare laws on DATA: which of them the runs support, how strongly, and how that hangs on the priors."""
+    from bayescale.cli.fit import _check_writable
+    from bayescale.compare import compare
+    from bayescale.progress import bar
+    from bayescale.runs import read_runs, select
+
+    runs = select(read_runs(data, columns=dict(columns)), dict(where))
+    if output:
+        _check_writable(output)
+    weights = {name: _weight(name, text) for name, text in prior_weights}
+    with bar() as progress:
+        found = compare(laws or None, runs, prior_weights=weights, progress=progress, **settings)
+    if output:
+        found.save(output)
+    if as_json:
+        print_json(_json(found))
+    else:
+        click.echo(str(found))
+        if output:
+            click.echo(f"\nSaved to {output}.", err=True)
+    return 0 if found.converged else 1
+
+
+def _weight(name: str, text: str) -> float:
+    from bayescale.errors import UsageError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--prior-weight {name}={text}: {text!r} is not a number") from None
+
+
+def _json(comparison: Any) -> dict[str, Any]:
+    laws = []
+    for name, row in comparison.table.iterrows():
+        entry: dict[str, Any] = {"law": name, **row.to_dict()}
+        if name in comparison.evidence:
+            evidence = comparison.evidence[name]
+            entry |= {"k_hat": evidence.k_hat, "evidence_check": evidence.agreement}
+        if name in comparison.sensitivity.index:
+            entry["prior_sensitivity"] = comparison.sensitivity.loc[name].to_dict()
+        laws.append(entry)
+    return {
+        "rows": comparison.rows,
+        "source": next(iter(comparison.fits.values())).runs.source,
+        "verdict": comparison.verdict,
+        "warnings": list(comparison.warnings),
+        "laws": laws,
+    }

@@ -1,0 +1,65 @@
+"""What can be compared: laws that answer one question, fitted to the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bayescale.errors import UsageError, did_you_mean
+from bayescale.law import Law
+from bayescale.runs import Observations
+
+
+def same_question(specs: Mapping[str, Law]) -> None:
+    """Refuse laws that predict different things, or from different inputs."""
+    first, *rest = specs
+    a = specs[first]
+    for name in rest:
+        b = specs[name]
+        if b.metric != a.metric:
+            raise UsageError(f"{first} predicts {a.metric} and {name} predicts {b.metric}: they cannot be compared")
+        if set(b.inputs) != set(a.inputs):
+            raise UsageError(
+                f"{first} takes {', '.join(a.inputs)} and {name} takes {', '.join(b.inputs)}: laws of different inputs "
+                "cannot be compared; choose laws of the same inputs (`bayescale laws NAME` shows a law's inputs)"
+            )
+
+
+def same_rows(tables: Mapping[str, Observations]) -> None:
+    """Refuse tables of different rows, saying which differ; keys are the laws that are fitted to them."""
+    if len(tables) < 2:
+        return
+    first, *rest = tables
+    a = tables[first]
+    for name in rest:
+        b = tables[name]
+        if b.rows != a.rows:
+            only = [str(x) for x in np.setxor1d(a.labels.astype(str), b.labels.astype(str))[:5]]
+            listed = f"{', '.join(only)}{', ...' if len(only) == 5 else ''}"
+            raise UsageError(
+                f"{first} has {a.rows} rows and {name} {b.rows}"
+                f"{f' (rows {listed} are in one of them only)' if only else ''}: evidences of different rows cannot be "
+                "compared; fit both to one table"
+            )
+        columns = {a.metric: (a.observed, b.observed), **{n: (x, b.inputs[n]) for n, x in a.inputs.items()}}
+        for column, (x, y) in columns.items():
+            if (differ := np.flatnonzero(x != y)).size:
+                row = differ[0]
+                raise UsageError(
+                    f"{first} and {name} have different rows: {column} differs in {differ.size} of {a.rows}, "
+                    f"first in row {a.labels[row]} ({x[row]:g} and {y[row]:g}); fit both to one table"
+                )
+        known = [se for se in (a.se, b.se) if se is not None]
+        if len(known) == 1 or (len(known) == 2 and not np.array_equal(known[0], known[1])):
+            raise UsageError(f"{first} and {name} have different {a.metric}_se; fit both to one table")
+
+
+def check_weights(weights: Mapping[str, float] | None, specs: Mapping[str, Law]) -> None:
+    """Refuse prior weights of unknown laws, and weights that are none."""
+    for name, value in (weights or {}).items():
+        if name not in specs:
+            hint = did_you_mean(name, specs)
+            raise UsageError(f"no law of the comparison is called {name!r}{hint}; there are {', '.join(specs)}")
+        if not (np.isfinite(value) and value >= 0):
+            raise UsageError(f"the prior weight of {name} must be a number from 0 up, not {value}")

@@ -1,0 +1,264 @@
+"""`compare`: table, verdict and its dependence on priors, cross-validation against exact answers, refusals."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from math import log, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpyro.distributions as dist
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from scipy.stats import norm
+
+import bayescale as bs
+from bayescale.cli import bayescale as command_line
+from bayescale.compare import COLUMNS, Comparison, assess, compare, suitable
+from bayescale.compare.loo import largest, lfo, loo
+from bayescale.compare.sensitivity import POWERS, evidence_shifts
+from bayescale.compare.verdict import strength
+from bayescale.errors import DataError, UsageError
+from bayescale.fit import Fit, fit
+from bayescale.law import stated
+from bayescale.likelihood import Normal, StudentT
+from bayescale.models import Chinchilla
+
+
+@pytest.fixture(scope="module")
+def comparison(small_fit: Fit, table: pd.DataFrame) -> Comparison:
+    """Three laws on thirty simulated runs of the first."""
+    return compare({"chinchilla": small_fit, "tied": "chinchilla_tied", "kaplan": "kaplan_nd"}, table)
+
+
+def test_the_table(comparison: Comparison) -> None:
+    table = comparison.table
+    assert tuple(table.columns) == COLUMNS and table.index.name == "law"
+    assert set(table.index) == {"chinchilla", "tied", "kaplan"} and table.index[-1] == "kaplan"
+    assert table["log_evidence"].is_monotonic_decreasing and table["log_bayes_factor"].iloc[0] == 0
+    assert table["converged"].all()
+    for column in ("probability", "weight", "weight_lfo"):
+        assert np.isclose(table[column].sum(), 1) and (table[column] >= 0).all()
+    expected = np.exp(table["log_bayes_factor"]) / np.exp(table["log_bayes_factor"]).sum()
+    assert np.allclose(table["probability"], expected)
+    assert table.loc["chinchilla", "r2"] > 0.99 > table.loc["kaplan", "r2"] > 0.5
+
+
+def test_the_verdict_is_a_sentence_and_the_text_a_screen(comparison: Comparison) -> None:
+    best, other = comparison.table.index[:2]
+    words = strength(float(comparison.table["log_bayes_factor"].iloc[1]))
+    assert words in comparison.verdict and f"for {best} over {other}" in comparison.verdict
+    assert "priors power-scaled from 0.5 to 2" in comparison.verdict and comparison.verdict.endswith(".")
+    text = repr(comparison)
+    assert max(map(len, text.splitlines())) <= 140 and "log evidence" in text
+
+
+def test_words_of_kass_and_raftery() -> None:
+    assert strength(0.9) == "not worth more than a bare mention"
+    assert strength(-2.9) == "positive" and strength(4.9) == "strong" and strength(5.1) == "very strong"
+
+
+def test_prior_weights(comparison: Comparison) -> None:
+    again = assess(comparison.fits, prior_weights={"chinchilla": 3.0, "kaplan": 0.0})
+    odds = again.table.loc["chinchilla", "probability"] / again.table.loc["tied", "probability"]
+    before = comparison.table.loc["chinchilla", "probability"] / comparison.table.loc["tied", "probability"]
+    assert np.isclose(odds, 3 * before) and again.table.loc["kaplan", "probability"] == 0
+
+
+def normal_priors(power: float) -> tuple[Chinchilla, StudentT]:
+    """A law whose priors are normal in the engine's coordinates, with their density raised to a power."""
+    sd = 1 / sqrt(power)
+    A = stated("A", dist.LogNormal(log(0.15), 0.8 * sd), lambda q, law, at: q * at.loss * at.N**law.alpha)
+    B = stated("B", dist.LogNormal(log(0.15), 0.8 * sd), lambda q, law, at: q * at.loss * at.D**law.beta)
+    exponent = dist.LogNormal(log(0.3), 0.5 * sd)
+    noise = StudentT(sigma=dist.LogNormal(log(0.01), sd), nu=dist.LogNormal(log(5.0), sd))
+    return Chinchilla(E=1.8172, A=A, B=B, alpha=exponent, beta=exponent), noise
+
+
+def test_power_scaling_gives_the_evidence_of_scaled_priors(table: pd.DataFrame) -> None:
+    law, noise = normal_priors(1.0)
+    base = fit(law, table, likelihood=noise)
+    shifts, k_hat = evidence_shifts(base)
+    assert k_hat < 0.7 and shifts[POWERS.index(1.0)] == 0
+    for power in (0.5, 2.0):
+        law, noise = normal_priors(power)
+        exact = fit(law, table, likelihood=noise).evidence().log_evidence - base.evidence().log_evidence
+        assert abs(shifts[POWERS.index(power)] - exact) <= 0.1
+
+
+def test_a_verdict_that_would_flip_is_said_to(comparison: Comparison) -> None:
+    from bayescale.compare.verdict import cautions, verdict_of
+
+    table, shifts = comparison.table.copy(), comparison.sensitivity.copy()
+    table["log_evidence"] = [10.0, 9.5, 0.0]
+    shifts.iloc[1] = [1.0, 0.5, 0.0, -0.5, -1.0]
+    shifts.iloc[0] = 0.0
+    assert "turns the verdict around" in verdict_of(table, shifts, comparison.fits, None)
+    assert any("hangs on the priors" in c and "-0.50" in c for c in cautions(table, shifts))
+    shifts.iloc[1] = 0.0
+    assert "does not hang on the priors" in verdict_of(table, shifts, comparison.fits, None)
+
+
+def test_a_law_that_has_not_converged_is_marked(comparison: Comparison) -> None:
+    fits = dict(comparison.fits)
+    fits["kaplan"] = replace(fits["kaplan"], samples=replace(fits["kaplan"].samples, failures=("the chains disagree",)))
+    found = assess(fits, failed={"other": "too few rows"})
+    assert not found.table.loc["kaplan", "converged"] and np.isnan(found.table.loc["kaplan", "log_evidence"])
+    assert not found.table.loc["other", "converged"]
+    assert np.allclose(found.table.loc[["chinchilla", "tied"], "probability"].sum(), 1)
+    assert any("kaplan has not converged and is left out: the chains disagree" in w for w in found.warnings)
+    assert "NOT CONVERGED" in repr(found)
+
+
+def test_what_cannot_be_compared(small_fit: Fit, table: pd.DataFrame) -> None:
+    with pytest.raises(UsageError, match="chinchilla takes N, D and power_law_n takes N"):
+        compare(["chinchilla", "power_law_n"], table)
+    with pytest.raises(UsageError, match=r"chinchilla has 30 rows and other 29 \(rows 7 are in one of them only\)"):
+        compare({"chinchilla": small_fit, "other": "chinchilla_tied"}, table.drop(index=7))
+    changed = table.assign(loss=table["loss"].where(table.index != 4, 3.0))
+    with pytest.raises(UsageError, match="loss differs in 1 of 30, first in row 4"):
+        compare({"chinchilla": small_fit, "other": "chinchilla_tied"}, changed)
+    with pytest.raises(UsageError, match="different loss_se"):
+        compare({"chinchilla": small_fit, "other": "chinchilla_tied"}, table.assign(loss_se=0.01))
+    with pytest.raises(UsageError, match="at least two laws; found chinchilla"):
+        compare(["chinchilla"], table)
+    with pytest.raises(UsageError, match="given twice"):
+        compare(["chinchilla", "chinchilla"], table)
+    with pytest.raises(UsageError, match=r"called 'kaplan_n' \(did you mean 'kaplan_nd'\?\)"):
+        compare(["chinchilla", "kaplan_nd"], table, prior_weights={"kaplan_n": 1.0})
+    with pytest.raises(UsageError, match="give the table"):
+        compare(["chinchilla", "kaplan_nd"])
+    with pytest.raises(UsageError, match="as a list"):
+        compare("chinchilla", table)
+    with pytest.raises(DataError, match="4 rows"):
+        compare(["chinchilla", "chinchilla_tied"], table.head(4))
+
+
+def test_suitable_laws_share_their_inputs(table: pd.DataFrame) -> None:
+    found = suitable(table)
+    assert {"chinchilla", "chinchilla_tied", "chinchilla_no_floor", "coupled", "kaplan_nd", "kaplan_e"} <= set(found)
+    assert {law.inputs for law in found.values()} == {("N", "D")}
+
+
+def test_a_comparison_survives_a_file(comparison: Comparison, tmp_path: Path) -> None:
+    path = tmp_path / "comparison.nc"
+    comparison.save(path)
+    again = bs.load(path)
+    assert isinstance(again, Comparison)
+    pd.testing.assert_frame_equal(again.table, comparison.table)
+    pd.testing.assert_frame_equal(again.sensitivity, comparison.sensitivity, check_names=False)
+    assert again.verdict == comparison.verdict and again.warnings == comparison.warnings
+    assert again.evidence == comparison.evidence
+    point = {"N": 70e9, "D": 1.4e12}
+    pd.testing.assert_frame_equal(again.predict(**point), comparison.predict(**point), rtol=1e-9)
+
+
+def run(*arguments: Any) -> Any:
+    return CliRunner().invoke(command_line, [str(a) for a in arguments])
+
+
+def test_the_command_line(comparison: Comparison, table: pd.DataFrame, tmp_path: Path) -> None:
+    table.to_csv(tmp_path / "runs.csv", index=False)
+    file = tmp_path / "c.nc"
+    arguments = ("compare", tmp_path / "runs.csv", "--law", "chinchilla", "--law", "chinchilla_tied", "-o", file)
+    done = run(*arguments, "--prior-weight", "chinchilla=2", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["rows"] == 30 and len(found["laws"]) == 2 and found["verdict"]
+    keys = {"law", "log_evidence", "log_evidence_se", "probability", "elpd_loo", "elpd_loo_se", "weight", "converged"}
+    assert keys <= set(found["laws"][0]) and found["laws"][0]["converged"] is True
+    predicted = json.loads(run("predict", file, "--N", "7e10", "--D", "1.4e12", "--json").stdout)
+    assert predicted["law"] == "average" and {"sd_within", "sd_between"} <= set(predicted["predictions"][0]["new_run"])
+    split = json.loads(run("allocate", file, "--C", "1e24", "--weights", "equal", "--json").stdout)
+    assert split["weights"] == {"chinchilla": 0.5, "chinchilla_tied": 0.5}
+    assert "of the variance lies between laws" in run("allocate", file, "--C", "1e24").stdout
+    assert isinstance(run("allocate", file, "--loss", "2").exception, UsageError)
+
+
+@pytest.fixture(scope="module")
+def conjugate(exact: Any) -> tuple[Fit, np.ndarray, np.ndarray]:
+    """A fit of the conjugate law, with its design and its log observations."""
+    rows = exact.data.mask
+    x, observed = exact.data.inputs["x"][rows], exact.data.observed[rows]
+    table = pd.DataFrame({"x": x, "loss": observed})
+    return (
+        fit(exact.target.law, table, likelihood=Normal(sigma=0.3)),
+        np.stack([np.ones(len(x)), x], axis=1),
+        np.log(observed),
+    )
+
+
+def exact_predictive(design: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Bishop 2006, eq. 3.58, with the Jacobian of the logarithm."""
+    prior = np.diag([1.0, 4.0])
+    covariance = np.linalg.inv(design[train].T @ design[train] / 0.09 + prior)
+    mean = covariance @ design[train].T @ y[train] / 0.09
+    sd = np.sqrt(0.09 + np.einsum("ij,jk,ik->i", design[test], covariance, design[test]))
+    return norm(design[test] @ mean, sd).logpdf(y[test]) - y[test]
+
+
+def test_leave_one_out_against_the_exact_answer(conjugate: tuple[Fit, np.ndarray, np.ndarray]) -> None:
+    found, design, y = conjugate
+    everyone = np.arange(len(y))
+    exact = np.concatenate([exact_predictive(design, y, everyone != i, everyone == i) for i in everyone])
+    scored = loo(found)
+    assert np.abs(scored.pointwise - exact).max() <= 0.05 and abs(scored.elpd - exact.sum()) <= 0.1
+    assert 1 <= scored.effective <= 3.5 and not scored.refitted.any()
+
+
+def test_rows_of_high_k_hat_are_refitted(
+    conjugate: tuple[Fit, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, design, y = conjugate
+    monkeypatch.setattr(
+        importlib.import_module("bayescale.compare.loo"), "K_HAT_LIMIT", float(np.sort(loo(found).k_hat)[-3])
+    )
+    scored = loo(found, refits=1)
+    row = int(np.flatnonzero(scored.refitted)[0])
+    keep = np.arange(len(y)) != row
+    assert (
+        scored.refitted.sum() == 1 and abs(scored.pointwise[row] - exact_predictive(design, y, keep, ~keep)[0]) <= 0.02
+    )
+    assert any("1 rows have a Pareto k-hat above" in w for w in scored.warnings)
+
+
+def test_the_future_against_the_exact_answer(conjugate: tuple[Fit, np.ndarray, np.ndarray]) -> None:
+    found, design, y = conjugate
+    scored = lfo(found)
+    assert scored.held_out.sum() == 4 and scored.held_out[-4:].all()
+    assert np.abs(scored.pointwise - exact_predictive(design, y, ~scored.held_out, scored.held_out)).max() <= 0.05
+
+
+def test_rows_of_one_budget_stay_together() -> None:
+    assert list(largest(np.array([1e20, 1e21, 1e22, 1e22, 1.01e22]))) == [False, False, True, True, True]
+    assert largest(np.arange(1.0, 101.0)).sum() == 20
+    with pytest.raises(DataError, match="every row has the same budget"):
+        largest(np.ones(5))
+
+
+def test_too_few_small_budgets_have_no_future(simulate: Callable[..., pd.DataFrame], small_fit: Fit) -> None:
+    runs = replace(small_fit.runs, inputs={n: np.repeat(x[:3], 10) for n, x in small_fit.runs.inputs.items()})
+    scored = lfo(replace(small_fit, runs=runs))
+    assert np.isnan(scored.elpd) and "too few" in scored.warnings[0]
+
+
+@pytest.mark.slow
+def test_model_probabilities_are_calibrated(tmp_path: Path) -> None:
+    """A small version of benchmarks/recovery.py: the most probable law is the true one as often as promised."""
+    import importlib.util
+
+    path = Path(__file__).parents[1] / "benchmarks" / "recovery.py"
+    spec = importlib.util.spec_from_file_location("recovery", path)
+    assert spec is not None and spec.loader is not None
+    recovery = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recovery)
+    results = recovery.run(range(25), tmp_path / "recovery.jsonl", processes=1)
+    summary = recovery.calibration(results)
+    assert abs(summary["z"]) <= 3.5
+    assert summary["hits"] >= 13
+    assert "Confusion matrix" in recovery.page(results)
