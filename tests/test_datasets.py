@@ -15,9 +15,7 @@ from bayescale import datasets
 from bayescale.errors import DataError, UsageError
 from bayescale.runs import read_runs
 
-SHARED = Path(
-    os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data"
-).resolve()
+SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
 DOWNLOADS = [name for name in datasets.names() if datasets.info(name).kind == "download"]
 
 
@@ -69,9 +67,7 @@ def test_the_simulated_set_is_what_its_generator_makes() -> None:
 
 def test_unknown_names_suggest_the_nearest() -> None:
     for ask in (datasets.load, datasets.info, datasets.fetch):
-        with pytest.raises(
-            UsageError, match=r"no data set is called 'palm3' \(did you mean 'palm2'\?\); data sets: "
-        ):
+        with pytest.raises(UsageError, match=r"no data set is called 'palm3' \(did you mean 'palm2'\?\); data sets: "):
             ask("palm3")
     with pytest.raises(UsageError, match="palm2 ships with the package"):
         datasets.fetch("palm2")
@@ -96,17 +92,13 @@ def test_downloads_give_the_tidy_table(name: str, shared: Path) -> None:
     exact = runs[common].drop(columns="C", errors="ignore")
     pd.testing.assert_frame_equal(exact, tidy[exact.columns], check_dtype=False, check_exact=True)
     if "C" in common:
-        pd.testing.assert_series_equal(
-            runs["C"], tidy["C"], check_exact=name == "epoch_chinchilla", rtol=1e-15
-        )
+        pd.testing.assert_series_equal(runs["C"], tidy["C"], check_exact=name == "epoch_chinchilla", rtol=1e-15)
 
 
 def test_epoch_chinchilla_marks_the_rows_that_were_fitted(shared: Path) -> None:
     runs = read_runs("epoch_chinchilla")
     assert runs["epoch_in_fit"].sum() == 240
-    assert (
-        runs.loc[runs["epoch_in_fit"] == 0, "loss"].min() > runs.loc[runs["epoch_in_fit"] == 1, "loss"].max()
-    )
+    assert runs.loc[runs["epoch_in_fit"] == 0, "loss"].min() > runs.loc[runs["epoch_in_fit"] == 1, "loss"].max()
 
 
 def test_every_pin_is_a_file_of_the_data_folder(shared: Path) -> None:
@@ -115,16 +107,12 @@ def test_every_pin_is_a_file_of_the_data_folder(shared: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_file_that_is_not_the_pinned_one_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_not_the_pinned_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "epoch_chinchilla" / "original" / "svg_extracted_data.csv"
     file.parent.mkdir(parents=True)
     file.write_text("x,y\n")
     monkeypatch.setenv("BAYESCALE_DATA", str(tmp_path))
-    with pytest.raises(
-        DataError, match=r"svg_extracted_data.csv is not the pinned file: its SHA-256 is [0-9a-f]{64}"
-    ):
+    with pytest.raises(DataError, match=r"svg_extracted_data.csv is not the pinned file: its SHA-256 is [0-9a-f]{64}"):
         datasets.load("epoch_chinchilla")
 
 
@@ -147,9 +135,7 @@ def test_no_network_is_one_sentence(cache: Path, monkeypatch: pytest.MonkeyPatch
         datasets.fetch("gemstones")
 
 
-def test_the_cache_is_read_without_network(
-    cache: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_cache_is_read_without_network(cache: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(shared / "mpl" / "original", cache / "mpl" / "original")
     monkeypatch.delenv("BAYESCALE_DATA")
     paths = datasets.fetch("mpl")

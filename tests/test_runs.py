@@ -136,9 +136,7 @@ def test_a_wrong_mapping_is_a_usage_error(columns: dict[str, str], message: str)
 
 
 def test_two_columns_for_one_name_are_refused() -> None:
-    with pytest.raises(
-        DataError, match=r"'params' and 'model_size' both read as N \(parameters\).*columns=\{'N'"
-    ):
+    with pytest.raises(DataError, match=r"'params' and 'model_size' both read as N \(parameters\).*columns=\{'N'"):
         read_runs(GRID.drop(columns="N").assign(params=1e9, model_size=1e9))
 
 
@@ -158,15 +156,11 @@ def test_two_columns_for_one_name_are_refused() -> None:
 )
 def test_bad_cells_are_refused_with_line_and_column(tmp_path: Path, cell: str, fault: str) -> None:
     path = write(tmp_path / "runs.csv", f"params,D,loss\n1e9,1e10,3\n\n{cell},1e10,2.5\n1e9,1e10,2.8\n")
-    with pytest.raises(
-        DataError, match=rf"runs.csv: 1 cell cannot be used: line 4, column 'params' \(N\): {fault}"
-    ):
+    with pytest.raises(DataError, match=rf"runs.csv: 1 cell cannot be used: line 4, column 'params' \(N\): {fault}"):
         read_runs(path)
 
 
-@pytest.mark.parametrize(
-    "cell", [True, 1j, pd.Timestamp("2020-01-01"), [1e9], b"1", None, "x", float("inf"), 0]
-)
+@pytest.mark.parametrize("cell", [True, 1j, pd.Timestamp("2020-01-01"), [1e9], b"1", None, "x", float("inf"), 0])
 def test_bad_cells_of_a_frame_are_named_by_index_label(cell: object) -> None:
     frame = GRID.astype({"D": object}).set_index(pd.Index(list("abcdefghi")))
     frame["D"] = pd.Series([1e9, 1e9, cell, *[1e9] * 6], index=frame.index, dtype=object)
@@ -236,9 +230,7 @@ def test_files_that_are_no_table(
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read .*none.csv: No such file"):
         read_runs(tmp_path / "none.csv")
-    with pytest.raises(
-        UsageError, match=r"no file and no data set is called 'palm' \(did you mean 'palm2'\?\)"
-    ):
+    with pytest.raises(UsageError, match=r"no file and no data set is called 'palm' \(did you mean 'palm2'\?\)"):
         read_runs("palm")
     with pytest.raises(UsageError, match="no file and no data set"):
         read_runs("N,D,loss\n" * 1000)
@@ -318,9 +310,7 @@ def test_tables_that_cannot_determine_a_law_are_refused(frame: pd.DataFrame, mes
 
 def test_collinear_inputs_are_warned_of() -> None:
     seen = observations(read_runs("cerebras_gpt"), inputs=("N", "D"), constants=5, law="chinchilla")
-    assert re.search(
-        r"N and D move together \(correlation of logs 1\): .* terms of chinchilla", seen.warnings[-1]
-    )
+    assert re.search(r"N and D move together \(correlation of logs 1\): .* terms of chinchilla", seen.warnings[-1])
     three = observations(GRID, inputs=("N", "D", "C"), constants=3, law="mine")
     assert re.search(r"N, D, C move together \(one is nearly a product of powers", three.warnings[-1])
 

@@ -9,7 +9,7 @@ import click
 from bayescale.cli.options import Numbers, interval_option, json_option, print_json, trusted_fit
 
 if TYPE_CHECKING:
-    from bayescale._kaplan_plan import Quantity
+    from bayescale.kaplan.plan import Quantity
 
 
 @click.command("kaplan")
@@ -27,7 +27,7 @@ def command(fits: tuple[str, ...], N: Any, D: Any, C: Any, B: Any, interval: flo
     Constants are the published ones; a saved FIT of one of the paper's laws replaces those of its law, and what
     depends on them then has intervals.
     """
-    from bayescale._kaplan_plan import constants_of, plan
+    from bayescale.kaplan.plan import constants_of, plan
 
     found = [trusted_fit(path, None) for path in fits]
     constants = constants_of([fit for fit in found if _single(fit)])
