@@ -13,15 +13,13 @@ from numpyro.distributions import Distribution
 
 from bayescale.errors import UsageError
 from bayescale.posterior.diagnostics import ess_mean, pareto_k
+from bayescale.posterior.importance import student_t
 
 if TYPE_CHECKING:
     from bayescale.fit import Fit
 
 DRAWS = 4000
 """Draws used at most, all chains together: more would cost more time than they take off the error."""
-
-DEGREES = 5.0
-"""Of the Student-t proposals: heavier tails than a posterior's, so that weights stay bounded."""
 
 K_HAT_LIMIT = 0.7
 """Pareto k-hat above which the importance estimate has no error worth the name (Vehtari et al. 2024)."""
@@ -261,29 +259,14 @@ def _cross_check(value: float, se: float, other: float, other_se: float, k_hat: 
 def _importance(fit: Fit) -> tuple[float, float, float]:
     """Log evidence, its standard error and k-hat by importance sampling with a proposal fitted to the draws."""
     z = fit.samples.z.reshape(-1, fit.samples.z.shape[-1])
-    spread = np.cov(z.T).reshape(z.shape[1], -1)
-    points, log_proposal = student_t(z.mean(axis=0), spread, DRAWS, np.random.default_rng((fit.seed, 8)))
+    factor = np.linalg.cholesky(np.cov(z.T).reshape(z.shape[1], -1))
+    points, log_proposal = student_t(z.mean(axis=0), factor, DRAWS, np.random.default_rng((fit.seed, 8)))
     log_weights = fit.target.evaluate(points, fit.padded)[0] - log_proposal
     top = float(np.max(log_weights))
     w = np.exp(log_weights - top)
     pairs = w.reshape(2, -1).mean(axis=0)
     se = float(pairs.std(ddof=1) / np.sqrt(len(pairs)) / w.mean())
     return top + float(np.log(w.mean())), se, pareto_k(log_weights)
-
-
-def student_t(
-    location: np.ndarray, covariance: np.ndarray, draws: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Antithetic draws of a Student-t proposal, shape (draw, d), and the log of its density there, shape (draw,)."""
-    from scipy.special import gammaln
-
-    d = len(location)
-    factor = np.linalg.cholesky(covariance)
-    t = rng.standard_normal((draws // 2, d)) / np.sqrt(rng.chisquare(DEGREES, (draws // 2, 1)) / DEGREES)
-    t = np.concatenate([t, -t])
-    log_norm = gammaln((DEGREES + d) / 2) - gammaln(DEGREES / 2) - d / 2 * np.log(DEGREES * np.pi)
-    log_norm -= np.log(np.diag(factor)).sum()
-    return location + t @ factor.T, log_norm - (DEGREES + d) / 2 * np.log1p((t**2).sum(axis=1) / DEGREES)
 
 
 def savage_dickey(fit: Fit, constant: str, value: float) -> tuple[float, float]:

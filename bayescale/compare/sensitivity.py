@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayescale.evidence import student_t
 from bayescale.posterior.diagnostics import pareto_k
+from bayescale.posterior.importance import student_t
 
 if TYPE_CHECKING:
     from bayescale.fit import Fit
@@ -68,7 +68,7 @@ def _log_integral(
     rng: np.random.Generator,
 ) -> float:
     """Log of the integral of p^power, by importance sampling from a Student-t."""
-    points, log_proposal = student_t(location, covariance, DRAWS, rng)
+    points, log_proposal = student_t(location, np.linalg.cholesky(covariance), DRAWS, rng)
     return _log_mean_exp(power * log_prior(points) - log_proposal)
 
 

@@ -79,15 +79,8 @@ def _weigh(
     rng: np.random.Generator,
     draws: int,
 ) -> Weighted:
-    from scipy.special import gammaln
-
     d, half = len(location), draws // 2
-    normal = rng.standard_normal((half, d)) / np.sqrt(rng.chisquare(DEGREES, (half, 1)) / DEGREES)
-    t = np.concatenate([normal, -normal])  # antithetic pairs: the odd part of the error cancels
-    log_norm = gammaln((DEGREES + d) / 2) - gammaln(DEGREES / 2) - d / 2 * np.log(DEGREES * np.pi)
-    log_proposal = log_norm - np.log(np.abs(np.diag(factor))).sum()
-    log_proposal = log_proposal - (DEGREES + d) / 2 * np.log1p((t**2).sum(axis=1) / DEGREES)
-    y = location + t @ factor.T
+    y, log_proposal = student_t(location, factor, draws, rng)
     log_weights = target.evaluate(y, data, line)[0] - log_proposal
     top = np.max(log_weights)
     w = np.exp(log_weights - top)
@@ -110,3 +103,21 @@ def _weigh(
         float(top + np.log(w.mean())),
         float(pairs.std(ddof=1) / np.sqrt(half) / w.mean()),
     )
+
+
+def student_t(
+    location: np.ndarray, factor: np.ndarray, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of a Student-t proposal, shape (draw, d), and the log of its density there, shape (draw,).
+
+    `factor` is the Cholesky factor of its scale matrix. Draws come in antithetic pairs, the second half
+    mirroring the first: the odd part of the error cancels.
+    """
+    from scipy.special import gammaln
+
+    d = len(location)
+    t = rng.standard_normal((draws // 2, d)) / np.sqrt(rng.chisquare(DEGREES, (draws // 2, 1)) / DEGREES)
+    t = np.concatenate([t, -t])
+    log_norm = gammaln((DEGREES + d) / 2) - gammaln(DEGREES / 2) - d / 2 * np.log(DEGREES * np.pi)
+    log_norm -= np.log(np.diag(factor)).sum()
+    return location + t @ factor.T, log_norm - (DEGREES + d) / 2 * np.log1p((t**2).sum(axis=1) / DEGREES)
