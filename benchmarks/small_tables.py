@@ -30,7 +30,7 @@ PARTICLES, RUNS = 4096, 4
 """Of each kernel."""
 NEAR = 100
 """Ranks within which particles have nearly the same scale of the scatter."""
-MOVES, LAST_MOVES = 12, 500
+MOVES, LAST_MOVES = 12, 200
 """Metropolis steps after each change of power, and after the last."""
 LEVELS = (0.05, 0.5, 0.95)
 SILENT_MEAN = 0.2

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-_COMPILERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="bayescale-compile")
+_COMPILERS = ThreadPoolExecutor(max_workers=3, thread_name_prefix="bayescale-compile")
 _CACHE_READY = threading.Lock()
 TRACING = threading.RLock()
 """NumPyro keeps one stack of handlers a process: models traced in two threads at once would mix their sites."""
@@ -27,8 +27,10 @@ class Program:
     the compilation in the background, and calls from several threads share one executable.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], *, fast_code: bool = True) -> None:
         self.function = function
+        # what runs once is not worth optimising
+        self.options = None if fast_code else {"xla_backend_optimization_level": 0}
         self.executables: dict[Any, Future[Any]] = {}
         self.lock = threading.Lock()
 
@@ -49,7 +51,7 @@ class Program:
         with jax.enable_x64(True):
             with TRACING:
                 lowered = jax.jit(self.function).lower(*arguments)
-            return lowered.compile()
+            return lowered.compile(compiler_options=self.options)
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the program, compiling it first where that has not been done."""

@@ -12,7 +12,7 @@ from bayescale.posterior import nuts
 from bayescale.posterior.diagnostics import ess_bulk, ess_tail, r_hat
 from bayescale.posterior.importance import Weighted, importance_sample
 from bayescale.posterior.mode import Mode, find_modes, straightened
-from bayescale.posterior.target import Data, Line, Target, in_blocks
+from bayescale.posterior.target import PRIOR_DRAWS, Data, Line, Target, in_blocks
 
 R_HAT_LIMIT = 1.01
 R_HAT_HOPELESS = 1.2
@@ -23,7 +23,6 @@ K_HAT_CONDITION = 0.7
 """Above this the mode's curvature does not describe the posterior, and coordinates made from it mislead."""
 K_HAT_QUICK = 0.5
 EVIDENCE_SE_QUICK = 0.05
-PRIOR_DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,7 @@ def sample(
     effort = effort or Effort()
     begun = time.perf_counter()
     rng = np.random.default_rng(seed)
+    target.prepare(data)
     if method == "nuts":
         nuts.prepare(target, data, nuts.on_this_device(nuts.CONDITIONED), effort.chains)
     prior = target.prior_draws(PRIOR_DRAWS, int(rng.integers(2**31)), data)

@@ -23,6 +23,9 @@ from bayescale.posterior.programs import TRACING, Program
 BATCH = 256
 """Points evaluated together; tables of many rows get fewer, so that a batch stays within memory."""
 
+PRIOR_DRAWS = 1000
+"""How many prior draws a fit makes: to start from, to scale by, and to show."""
+
 _CACHED: dict[Any, Target] = {}
 
 
@@ -108,7 +111,7 @@ class Target:
         self.densities = Program(jax.vmap(jax.value_and_grad(self.straight_log_density), in_axes=(0, None, None)))
         self.bend = Program(jax.vmap(self._bend, in_axes=(0, None, None)))
         self.straighten = Program(jax.vmap(self._straighten, in_axes=(0, None, None)))
-        self.prior = Program(jax.vmap(self._prior, in_axes=(0, None)))
+        self.prior = Program(jax.vmap(self._prior, in_axes=(0, None)), fast_code=False)
         self.constants = Program(jax.vmap(self.constrain, in_axes=(0, None)))
         self.curve = Program(jax.vmap(self._curve, in_axes=(0, None)))
         self.new_run = Program(jax.vmap(self._new_run, in_axes=(0, 0, 0)))
@@ -266,6 +269,11 @@ class Target:
         with handlers.trace() as trace, handlers.seed(rng_seed=key):
             self.model(data, observe=False)
         return jnp.concatenate([jnp.ravel(t.inv(trace[n]["value"])) for n, (t, _) in self.sites.items()])
+
+    def prepare(self, data: Data) -> None:
+        """Start compiling in the background what every fit needs first."""
+        self.prior.prepare(np.zeros((PRIOR_DRAWS, 2), np.uint32), data)
+        self.densities.prepare(np.zeros((batch_size(data), self.dimension)), data, self.as_they_are())
 
     def prior_draws(self, draws: int, seed: int, data: Data) -> np.ndarray:
         """Prior draws in coordinates z, shape (draws, d)."""
