@@ -30,7 +30,7 @@ class Program:
     def __init__(self, function: Callable[..., Any], *, fast_code: bool = True) -> None:
         self.function = function
         # what runs once is not worth optimising
-        self.options = None if fast_code else {"xla_backend_optimization_level": 0}
+        self.options: dict[str, str | bool] | None = None if fast_code else {"xla_backend_optimization_level": "0"}
         self.executables: dict[Any, Future[Any]] = {}
         self.lock = threading.Lock()
 

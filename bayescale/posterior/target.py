@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -104,10 +103,27 @@ class Target:
 
     Coordinates are the logs, logits, ... of the model's latent sites in the order in which the model
     samples them. Use `target_of`, which keeps one for each law and likelihood.
+
+    Attributes
+    ----------
+    law, likelihood : Law, Likelihood
+    sites : dict
+        Latent sites: name -> (transform from the real line, size).
+    law_index : ndarray of int, shape (p,)
+        Which coordinates are the law's.
+    scale_index : int or None
+        Which coordinate is the scatter's scale; None where it is pinned.
     """
 
     def __init__(self, law: Law, likelihood: Likelihood) -> None:
         self.law, self.likelihood = law, likelihood
+        # found here and not when first asked for: programs are traced in several threads
+        self.sites = self._find_sites()
+        starts = np.cumsum([0, *(size for _, size in self.sites.values())])
+        noise = {f.name for f in fields(likelihood)}
+        of_law = [np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites) if n not in noise]
+        self.law_index = np.concatenate([*of_law, np.arange(0)])
+        self.scale_index = list(self.sites).index("sigma") if "sigma" in self.sites else None
         self.densities = Program(jax.vmap(jax.value_and_grad(self.straight_log_density), in_axes=(0, None, None)))
         self.bend = Program(jax.vmap(self._bend, in_axes=(0, None, None)))
         self.straighten = Program(jax.vmap(self._straighten, in_axes=(0, None, None)))
@@ -128,9 +144,8 @@ class Target:
                 scatter = self.likelihood.scatter(at_rows(law, data.inputs), noise, data.log_se)
                 numpyro.sample(law.metric, scatter, obs=data.observed)
 
-    @cached_property
-    def sites(self) -> dict[str, tuple[Any, int]]:
-        """Latent sites: name -> (transform from the real line, size); found by tracing shapes, nothing is computed."""
+    def _find_sites(self) -> dict[str, tuple[Any, int]]:
+        """The latent sites, by tracing shapes; nothing is computed."""
         sites: dict[str, tuple[Any, int]] = {}
 
         def visit() -> None:
@@ -167,21 +182,6 @@ class Target:
         """Log of prior times likelihood at z, the Jacobian of the coordinates included."""
         values, log_det = self._values(z)
         return log_density(self.model, (data,), {}, values)[0] + log_det
-
-    @cached_property
-    def scale_index(self) -> int | None:
-        """Which coordinate is the scatter's scale; None where it is pinned."""
-        names = list(self.sites)
-        return names.index("sigma") if "sigma" in names else None
-
-    @cached_property
-    def law_index(self) -> np.ndarray:
-        """Which coordinates are the law's, shape (p,)."""
-        starts = np.cumsum([0, *(size for _, size in self.sites.values())])
-        noise = {f.name for f in fields(self.likelihood)}
-        return np.concatenate(
-            [np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites) if n not in noise] or [np.arange(0)]
-        )
 
     def _log_stretch(self, z: Any, data: Data, line: Line) -> Any:
         """Log of how far each direction reaches at z's scale, over its reach at the mode's, shape (p,)."""
