@@ -14,6 +14,7 @@ import pytest
 from bayescale import datasets
 from bayescale.errors import DataError, UsageError
 from bayescale.runs import read_runs
+from bayescale.runs.reading import read_exactly
 
 SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
 DOWNLOADS = [name for name in datasets.names() if datasets.info(name).kind == "download"]
@@ -59,7 +60,7 @@ def test_cerebras_gpt_agrees_with_its_publications() -> None:
 def test_the_simulated_set_is_what_its_generator_makes() -> None:
     shipped = resources.files("bayescale.datasets") / "simulated_kaplan.csv"
     simulated = datasets.simulate_kaplan(seed=0)
-    pd.testing.assert_frame_equal(pd.read_csv(str(shipped)), simulated, check_exact=True)
+    pd.testing.assert_frame_equal(read_exactly(str(shipped)), simulated, check_exact=True)
     assert len(simulated) == 63 and simulated["N"].nunique() == 9 and simulated["D"].nunique() == 7
     assert not simulated.equals(datasets.simulate_kaplan(seed=1))
     assert "simulated_kaplan is simulated, not measured" in datasets.load("simulated_kaplan").attrs["notes"]
@@ -76,7 +77,7 @@ def test_unknown_names_suggest_the_nearest() -> None:
 @pytest.mark.parametrize("name", DOWNLOADS)
 def test_downloads_give_the_tidy_table(name: str, shared: Path) -> None:
     runs = datasets.load(name)
-    tidy = pd.read_csv(shared / name / "tidy.csv")
+    tidy = read_exactly(shared / name / "tidy.csv")
     if name == "gemstones":
         tidy = tidy[tidy["subset"] != "slim_chinchilla"].reset_index(drop=True)  # no plain original
         tidy["run"] = tidy["run_name"]

@@ -18,6 +18,7 @@ import pandas as pd
 from bayescale.datasets.originals import TIDY
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.runs import read_runs
+from bayescale.runs.reading import read_exactly
 
 FOLDER = "BAYESCALE_DATA"  # names a folder laid out as <set>/original/<file>, read before any download
 
@@ -169,7 +170,7 @@ def load(name: str) -> pd.DataFrame:
         frame = TIDY[name](fetch(name))
     else:
         with resources.as_file(resources.files(__package__) / f"{name}.csv") as path:
-            frame = pd.read_csv(path)
+            frame = read_exactly(path)
     runs = read_runs(frame)
     notes = [f"{name} is simulated, not measured"] if entry.kind == "simulated" else []
     runs.attrs = {"source": f"{name} ({entry.source})", "notes": notes + runs.attrs["notes"]}

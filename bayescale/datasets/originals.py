@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from bayescale.runs.reading import read_exactly
+
 
 def _epoch_chinchilla(paths: list[Path]) -> pd.DataFrame:
-    points = pd.read_csv(paths[0])
+    points = read_exactly(paths[0])
     outlying = points["loss"].nlargest(5).index
     return pd.DataFrame(
         {
@@ -25,7 +27,7 @@ TOKENS_PER_STEP = 524_288.0  # Clark et al. 2022: batches of 256 sequences of 20
 
 
 def _routing(paths: list[Path]) -> pd.DataFrame:
-    curves = pd.read_csv(next(path for path in paths if path.name == "curves.csv.gz"))
+    curves = read_exactly(next(path for path in paths if path.name == "curves.csv.gz"))
     last = curves.loc[curves.groupby("hyper_id", sort=False)["step"].idxmax()]
     return pd.DataFrame(
         {
@@ -63,7 +65,7 @@ def _mpl(paths: list[Path]) -> pd.DataFrame:
     parts = []
     for path in (path for path in paths if path.suffix == ".csv"):
         size, schedule = path.parent.name.removeprefix("csv_"), path.stem
-        curve = pd.read_csv(path)
+        curve = read_exactly(path)
         fitted = schedule in ("cosine_24000", "constant_24000", "wsdcon_9")
         parts.append(
             pd.DataFrame({"N": float(size) * 1e6, "S": curve["step"], "loss": curve["loss"], "lr": curve["lr"]}).assign(
