@@ -38,18 +38,18 @@ def test_quick_draws_of_a_known_posterior(exact: Any) -> None:
 def test_shortfalls_are_named() -> None:
     rng = np.random.default_rng(0)
     good = rng.standard_normal((4, 1000))
-    assert shortfalls({"E": good}, 0, 4000) == ()
+    assert shortfalls(quality({"E": good}), 0, 4000) == ()
     assert set(quality({"E": good})["E"]) == {"r_hat", "ess_bulk", "ess_tail"}
     apart = good + np.arange(4)[:, None]
     walk = np.cumsum(good, axis=1)
-    found = shortfalls({"E": good, "A": apart, "B": walk}, 3, 4000)
+    found = shortfalls(quality({"E": good, "A": apart, "B": walk}), 3, 4000)
     assert not [f for f in found if f.startswith("E:")]
     assert any(f.startswith("A: split R-hat ") and "is above 1.01" in f for f in found)
     assert any(f.startswith("B: ") and "bulk ESS" in f and "is below 400" in f for f in found)
     assert found[-1] == "3 of 4000 transitions diverged: part of the posterior may be out of reach"
     broken = good.copy()
     broken[0, 0] = np.nan
-    assert shortfalls({"E": broken}, 0, 4000), "a NaN never passes"
+    assert shortfalls(quality({"E": broken}), 0, 4000), "a NaN never passes"
 
 
 def test_sampling_is_extended_until_it_passes(exact: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -129,21 +130,18 @@ def sample(
     weighted = importance_sample(target, data, straightened(target, data, modes[0], line, spread), line, rng)
     ready = time.perf_counter()
     if method == "laplace":
-        samples = _quick(target, data, weighted, rng, effort)
+        outcome = _quick(target, data, weighted, rng, effort)
     else:
-        samples = _nuts(target, data, weighted, prior, modes, rng, effort, progress)
-    z, constants, stats, failures, notes, name = samples
-    if len(modes) > 1:
-        notes += (_modes_text(target, data, modes),)
+        outcome = _nuts(target, data, weighted, prior, modes, rng, effort, progress)
     return Samples(
-        z=z,
-        constants=constants,
-        stats=stats,
+        z=outcome.z,
+        constants=outcome.constants,
+        stats=outcome.stats,
         prior=prior,
-        diagnostics=quality(constants),
-        failures=failures,
-        notes=notes,
-        method=name,
+        diagnostics=outcome.diagnostics,
+        failures=outcome.failures,
+        notes=(_modes_text(target, data, modes),) if len(modes) > 1 else (),
+        method=outcome.method,
         k_hat=weighted.k_hat,
         log_evidence=weighted.log_evidence,
         log_evidence_se=weighted.log_evidence_se,
@@ -157,10 +155,10 @@ def quality(constants: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     return {n: {"r_hat": r_hat(x), "ess_bulk": ess_bulk(x), "ess_tail": ess_tail(x)} for n, x in constants.items()}
 
 
-def shortfalls(constants: dict[str, np.ndarray], divergences: int, draws: int) -> tuple[str, ...]:
-    """What keeps draws from being trusted, a sentence each; empty when nothing does."""
+def shortfalls(diagnostics: dict[str, dict[str, float]], divergences: int, draws: int) -> tuple[str, ...]:
+    """What keeps draws of this `quality` from being trusted, a sentence each; empty when nothing does."""
     failures = []
-    for name, q in quality(constants).items():
+    for name, q in diagnostics.items():
         short = []
         if not q["r_hat"] <= R_HAT_LIMIT:
             short.append(f"split R-hat {q['r_hat']:.3f} is above {R_HAT_LIMIT}")
@@ -174,7 +172,13 @@ def shortfalls(constants: dict[str, np.ndarray], divergences: int, draws: int) -
     return tuple(failures)
 
 
-_Outcome = tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray], tuple[str, ...], tuple[str, ...], str]
+class _Outcome(NamedTuple):
+    z: np.ndarray
+    constants: dict[str, np.ndarray]
+    stats: dict[str, np.ndarray]
+    diagnostics: dict[str, dict[str, float]]
+    failures: tuple[str, ...]
+    method: str
 
 
 def _nuts(
@@ -193,16 +197,16 @@ def _nuts(
         starts = weighted.location + 1.5 * rng.standard_normal((effort.chains, target.dimension)) @ weighted.factor.T
         for acceptance in (effort.target_acceptance, 0.95):
             outcome = _run(target, data, nuts.CONDITIONED, frame, starts, acceptance, rng, effort, progress)
-            if not outcome[3]:
+            if not outcome.failures:
                 return outcome
     plain = nuts.Frame(prior.mean(axis=0), np.diag(prior.std(axis=0)), target.as_they_are())
     straight = nuts.Frame(weighted.location, weighted.factor, weighted.line)
     for frame, acceptance in ((straight, 0.95), (plain, 0.95), (plain, 0.99)):
         starts = _dispersed(target, data, weighted, prior, rivals, rng, effort.chains, frame.line)
         outcome = _run(target, data, nuts.ADAPTIVE, frame, starts, acceptance, rng, effort, progress)
-        if not outcome[3]:
+        if not outcome.failures:
             break
-    return (*outcome[:5], "nuts (adaptive)")
+    return outcome._replace(method="nuts (adaptive)")
 
 
 def _dispersed(
@@ -256,7 +260,8 @@ def _run(
     if pace * effort.chains * effort.draws > STEPS_LIMIT:
         z, _ = _in_z(target, data, frame, warmup.w[:, -nuts.CHUNK :])
         why = f"after warm-up the chains still need {pace:.0f} steps a transition: these data do not pin the law down"
-        return z, target.constants_at(z, data), {}, (why,), (), "nuts"
+        constants = target.constants_at(z, data)
+        return _Outcome(z, constants, {}, quality(constants), (why,), "nuts")
     kept: list[nuts.Transitions] = []
     more = max(effort.draws // nuts.CHUNK, 1)
     while True:
@@ -264,10 +269,11 @@ def _run(
         drawn = nuts.Transitions(*(np.concatenate(x, axis=1) for x in zip(*kept, strict=True)))
         z, log_det = _in_z(target, data, frame, drawn.w)
         constants = target.constants_at(z, data)
-        failures = shortfalls(constants, int(drawn.diverging.sum()), drawn.diverging.size)
+        diagnostics = quality(constants)
+        failures = shortfalls(diagnostics, int(drawn.diverging.sum()), drawn.diverging.size)
         length = z.shape[1]
         # more of the same chains undoes neither a divergence nor a chain that is lost
-        hopeless = max(q["r_hat"] for q in quality(constants).values()) > R_HAT_HOPELESS
+        hopeless = max(q["r_hat"] for q in diagnostics.values()) > R_HAT_HOPELESS
         spent = float(drawn.steps.sum()) >= STEPS_LIMIT
         if not failures or length >= effort.limit or drawn.diverging.any() or hopeless or spent:
             break
@@ -281,7 +287,7 @@ def _run(
         "diverging": drawn.diverging,
         "step_size": drawn.step_size,
     }
-    return z, constants, stats, failures, (), "nuts"
+    return _Outcome(z, constants, stats, diagnostics, failures, "nuts")
 
 
 def _in_z(target: Target, data: Data, frame: nuts.Frame, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -306,14 +312,8 @@ def _quick(target: Target, data: Data, weighted: Weighted, rng: np.random.Genera
             f"the importance weights are too uneven (log evidence known to {weighted.log_evidence_se:.2f}, "
             f"{EVIDENCE_SE_QUICK} is needed); use method='nuts'",
         )
-    return (
-        z,
-        constants,
-        {"lp": target.evaluate(z.reshape(-1, z.shape[-1]), data)[0].reshape(z.shape[:2])},
-        failures,
-        (),
-        "laplace",
-    )
+    stats = {"lp": target.evaluate(z.reshape(-1, z.shape[-1]), data)[0].reshape(z.shape[:2])}
+    return _Outcome(z, constants, stats, quality(constants), failures, "laplace")
 
 
 def _modes_text(target: Target, data: Data, modes: tuple[Mode, ...]) -> str:
