@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bayescale.compare.loo import Loo
     from bayescale.evidence import Evidence
+    from bayescale.optimum import Terms
 
 METHODS = ("nuts", "laplace")
 
@@ -167,27 +168,37 @@ class Fit:
         return predict_draws(self, runs, **inputs)
 
     def allocate(
-        self, C: Any = None, *, loss: Any = None, N: Any = None, interval: float = estimate.INTERVAL
+        self,
+        C: Any = None,
+        *,
+        loss: Any = None,
+        N: Any = None,
+        interval: float = estimate.INTERVAL,
+        **terms: Unpack[Terms],
     ) -> pd.DataFrame:
-        """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.allocate`."""
+        """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.allocate`.
+
+        `terms` are what the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D,
+        fixed.
+        """
         from bayescale.allocate import allocate
 
         self._warn()
-        return allocate(self, C, loss=loss, N=N, interval=interval)
+        return allocate(self, C, loss=loss, N=N, interval=interval, **terms)
 
-    def allocate_draws(self, C: Any) -> xarray.Dataset:
+    def allocate_draws(self, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
         """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss, dimensions (draw, C)."""
         from bayescale.allocate import allocate_draws
 
         self._warn()
-        return allocate_draws(self, C)
+        return allocate_draws(self, C, **terms)
 
-    def penalty(self, N: Any, D: Any, *, interval: float = estimate.INTERVAL) -> pd.DataFrame:
+    def penalty(self, N: Any, D: Any, *, interval: float = estimate.INTERVAL, **terms: Unpack[Terms]) -> pd.DataFrame:
         """What training N parameters on D tokens costs against the optimum; see `bayescale.allocate.penalty`."""
         from bayescale.allocate import penalty
 
         self._warn()
-        return penalty(self, N, D, interval=interval)
+        return penalty(self, N, D, interval=interval, **terms)
 
     def evidence(self) -> Evidence:
         """The log evidence of the law, with its error and a cross-check; see `bayescale.evidence.log_evidence`."""

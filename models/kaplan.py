@@ -59,20 +59,15 @@ class KaplanC(Law):
         return (self.C_c / C) ** self.alpha_C
 
 
-class KaplanCmin(Law):
+class KaplanCmin(KaplanC):
     """L(C_min) = (C_c/C_min)^alpha_C
 
     Kaplan et al. 2020, eqs. 1.3 and 6.3, Table 5: C is C_min, the compute adjusted to a batch far below critical.
     """
 
     name = "kaplan_cmin"
-    alpha_C: Param = EXPONENT
-    C_c: Param = stated("L(C0) / L0", AT_CENTRE, lambda q, law, at: at.C * (q * at.loss) ** (1 / law.alpha_C))
 
     published = {"Kaplan et al. 2020, Table 5": {"alpha_C": 0.050, "C_c": 3.1e8 * PF_DAY}}
-
-    def loss(self, C):
-        return (self.C_c / C) ** self.alpha_C
 
 
 class KaplanND(Law):

@@ -8,13 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from bayescale.allocate import _inverse, _numeric, optimum_draws, penalty_draws, require_allocation
+from bayescale.allocate import penalty_draws
 from bayescale.declare import law_from
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import evaluate, laws
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla
+from bayescale.optimum import FREE, _inverse, _numeric, deployment_for, optimum_draws
 from bayescale.posterior.target import centre_of, padded, target_of
 
 PUBLISHED = list(Chinchilla.published.values())
@@ -37,7 +38,7 @@ def test_published_optima(constants: dict[str, float], C: float, N: float, D: fl
     law = Chinchilla(**constants)
     with jax.enable_x64(True):
         best = law.optimum(C)
-        numeric = [float(x) for x in _numeric(law, C)[:3]]
+        numeric = [float(x) for x in _numeric(law, C, FREE.limits)[:3]]
     assert [float(best["N"]), float(best["D"])] == pytest.approx([N, D], rel=3e-4)
     assert numeric == pytest.approx([N, D, loss], rel=3e-4)
     assert law(N=best["N"], D=best["D"]) == pytest.approx(loss, abs=6e-6)
@@ -54,7 +55,7 @@ def test_the_closed_form_is_the_minimum(name: str) -> None:
     C = 1e21
     with jax.enable_x64(True):
         drawn = jax.vmap(lambda c: target.law_at(c).optimum(C))(constants)
-        found = jax.vmap(lambda c: _numeric(target.law_at(c), C))(constants)
+        found = jax.vmap(lambda c: _numeric(target.law_at(c), C, FREE.limits))(constants)
     inside = ~np.asarray(found[3]) & (np.asarray(drawn["N"]) > 1) & (np.asarray(drawn["D"]) > 1)
     assert inside.mean() > 0.5
     assert 6 * np.asarray(drawn["N"] * drawn["D"]) == pytest.approx(C, rel=1e-9)
@@ -128,12 +129,14 @@ def test_penalty_as_a_table(small_fit: Fit) -> None:
     both = small_fit.allocate([6e20], N=1e9)
     assert both["quantity"].tolist() == ["N", "D", "tokens_per_parameter", "loss", "excess_loss", "compute_penalty"]
     assert both["median"].iloc[5] == pytest.approx(table["median"].iloc[2], rel=1e-9)
+    # the loss in the table of a budget is the optimum's, not that of the size in mind
+    assert both["median"].iloc[3] == small_fit.allocate([6e20])["median"].iloc[3]
 
 
 def test_the_compute_for_a_loss_round_trips(small_fit: Fit) -> None:
     with jax.enable_x64(True):
         law = Chinchilla(**PUBLISHED[1])
-        C = jax.vmap(lambda t: _inverse(_numeric, law, t[None])[0])(np.array([2.30553, 1.97444, 1.80]))
+        C = jax.vmap(lambda t: _inverse(_numeric, law, t, FREE.limits))(np.array([2.30553, 1.97444, 1.80]))
     assert np.asarray(C)[:2] == pytest.approx([1e21, 5.76e23], rel=1e-4) and np.isinf(C[2])
     draws = optimum_draws(small_fit, np.array([1e22]))
     target = float(np.median(draws["loss"]))
@@ -168,8 +171,8 @@ def test_wrong_requests_are_refused(small_fit: Fit) -> None:
 @pytest.mark.parametrize("name", ["kaplan_n", "kaplan_d", "power_law_c"])
 def test_laws_of_one_variable_have_no_allocation(name: str) -> None:
     with pytest.raises(UsageError, match=rf"law {name} predicts loss from \w: it has no split of C between N and D"):
-        require_allocation(law_from(name))
-    require_allocation(law_from("chinchilla"))
+        deployment_for(law_from(name), {})
+    deployment_for(law_from("chinchilla"), {})
 
 
 def test_a_fit_of_one_variable_refuses(table: Any) -> None:

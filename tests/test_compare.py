@@ -21,13 +21,14 @@ import bayescale as bs
 from bayescale.cli import bayescale as command_line
 from bayescale.compare import COLUMNS, Comparison, assess, compare, suitable
 from bayescale.compare.loo import largest, lfo, loo
+from bayescale.compare.nested import nested, pinned_in
 from bayescale.compare.sensitivity import POWERS, evidence_shifts
 from bayescale.compare.verdict import strength
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import stated
 from bayescale.likelihood import Normal, StudentT
-from bayescale.models import Chinchilla
+from bayescale.models import Chinchilla, Coupled
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,28 @@ def test_suitable_laws_share_their_inputs(table: pd.DataFrame) -> None:
     assert {law.inputs for law in found.values()} == {("N", "D")}
 
 
+def test_laws_that_no_evidence_can_tell_apart_are_offered_once(table: pd.DataFrame) -> None:
+    found = suitable(table.assign(C=6 * table["N"] * table["D"])[["C", "loss"]])
+    assert "kaplan_c" in found and "power_law_c" in found and "kaplan_cmin" not in found
+
+
+def test_nested_pairs_get_the_savage_dickey_ratio(small_fit: Fit, table: pd.DataFrame) -> None:
+    free = small_fit.law
+    assert pinned_in(Chinchilla(alpha=0.33), free) == ("alpha", 0.33)
+    assert pinned_in(free, Chinchilla(alpha=0.33)) is None and pinned_in(Coupled(k=1.0), free) is None
+    assert pinned_in(Chinchilla(alpha=0.33, beta=0.3), free) is None
+    assert pinned_in(Chinchilla(E=1.7), free) is None  # its prior is stated through the data's centre
+    fits = {"free": small_fit, "pinned": fit(Chinchilla(alpha=0.33), table)}
+    evidence = {n: f.evidence() for n, f in fits.items()}
+    (check,), doubts = nested(fits, evidence)
+    assert check.startswith("pinned against free: log Bayes factor") and not doubts
+    off = evidence | {"free": replace(evidence["free"], log_evidence=evidence["free"].log_evidence + 1)}
+    _, (doubt,) = nested(fits, off)
+    assert "the two disagree, and neither is to be trusted" in doubt
+    far = fits | {"pinned": replace(fits["pinned"], law=Chinchilla(alpha=2.0))}
+    assert nested(far, evidence)[0][0].startswith("the draws of free do not reach alpha = 2")
+
+
 def test_a_comparison_survives_a_file(comparison: Comparison, tmp_path: Path) -> None:
     path = tmp_path / "comparison.nc"
     comparison.save(path)
@@ -177,7 +200,8 @@ def test_the_command_line(comparison: Comparison, table: pd.DataFrame, tmp_path:
     split = json.loads(run("allocate", file, "--C", "1e24", "--weights", "equal", "--json").stdout)
     assert split["weights"] == {"chinchilla": 0.5, "chinchilla_tied": 0.5}
     assert "of the variance lies between laws" in run("allocate", file, "--C", "1e24").stdout
-    assert isinstance(run("allocate", file, "--loss", "2").exception, UsageError)
+    reached = json.loads(run("allocate", file, "--loss", "2.5", "--json").stdout)["allocations"]
+    assert reached[0]["target_loss"] == 2.5 and reached[0]["probability"] > 0.9
 
 
 @pytest.fixture(scope="module")

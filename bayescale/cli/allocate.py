@@ -8,6 +8,7 @@ import click
 
 from bayescale.cli.options import (
     Numbers,
+    Pair,
     averaged_by,
     estimates_by_point,
     interval_option,
@@ -19,41 +20,88 @@ from bayescale.cli.options import (
     weights_option,
 )
 
+NOT_NEGATIVE = click.FloatRange(min=0.0)
+POSITIVE = click.FloatRange(min=0.0, min_open=True)
+
 
 @click.command("allocate")
 @click.argument("fit")
 @click.option("--C", "C", type=Numbers(), help="Budgets in FLOPs, separated by commas.")
+@click.option("--gpu-hours", type=Numbers(), help="Budgets in GPU-hours (needs --peak and --mfu).")
+@click.option("--money", type=Numbers(), help="Budgets in money (needs --peak, --mfu and --price).")
 @click.option("--loss", "loss", type=Numbers(), help="Target losses instead: the compute that each needs.")
 @click.option("--N", "N", type=Numbers(), help="A model size in mind: what it costs to use it at the budgets.")
+@click.option("--inference-tokens", type=NOT_NEGATIVE, help="Tokens to serve, paid from the budget: 2N FLOPs each.")
+@click.option("--inference-cost", type=NOT_NEGATIVE, help="A FLOP of serving in FLOPs of training.  [default: 1]")
+@click.option("--max-N", "max_N", type=POSITIVE, help="Parameters at most.")
+@click.option("--max-D", "max_D", type=POSITIVE, help="Training tokens at most.")
+@click.option("--at", "fixed", type=Pair(), multiple=True, help="The value of another input of the law: NAME=VALUE.")
+@click.option("--peak", type=POSITIVE, help="FLOP/s of a GPU at its peak, such as 989e12.")
+@click.option("--mfu", type=POSITIVE, help="Share of the peak that training reaches, such as 0.4.")
+@click.option("--price", type=POSITIVE, help="Of a GPU-hour, in any currency.")
 @law_option
 @weights_option
 @interval_option
 @json_option
-def command(fit: str, C: Any, loss: Any, N: Any, law: str | None, weights: str | None, interval: float,
-            as_json: bool) -> None:  # fmt: skip
+def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fixed: tuple[tuple[str, str], ...],
+            peak: float | None, mfu: float | None, price: float | None, law: str | None, weights: str | None,
+            interval: float, as_json: bool, **terms: float | None) -> None:  # fmt: skip
     """Split compute between parameters and tokens by FIT, a saved fit or comparison: the optimum at C = 6ND."""
     from bayescale.compare.verdict import average_text
-    from bayescale.errors import UsageError
     from bayescale.text import allocations_text
 
+    hardware = _hardware(peak, mfu, price)
+    C = _budgets(C, gpu_hours, money, hardware)
     found = trusted_fit(fit, law)
-    if average := averaged_by(found, weights):
-        if C is None or loss is not None or N is not None:
-            raise UsageError("a comparison's average takes budgets (--C) only; --loss and --N are for a fit of one law")
-        table = found.allocate(C, interval=interval, **average)
-    else:
-        table = found.allocate(C, loss=loss, N=N, interval=interval)
+    given: Any = {n: x for n, x in terms.items() if x is not None}
+    if fixed:
+        given["fixed"] = {n: _number(n, text) for n, text in fixed}
+    average = averaged_by(found, weights)
+    table = found.allocate(C, loss=loss, N=N, interval=interval, **average, **given)
     cautious = [found.fits[n].law for n in found.weights(average["weights"])] if average else [found.law]
     for caution in dict.fromkeys(law.caution for law in cautious if law.caution):
         click.echo(f"bayescale: note: {caution}", err=True)
+    shown = hardware.priced(table) if hardware else table
     if as_json:
-        allocations = estimates_by_point(table)
+        allocations = estimates_by_point(shown)
         if loss is not None:
             shares = table.groupby("target_loss", sort=False)["probability"].first()
             for entry in allocations:
                 entry["probability"] = float(shares[entry["target_loss"]])
         print_json({"interval_mass": interval, **law_entry(found, average), "allocations": allocations})
     else:
-        click.echo(allocations_text(table, interval))
+        click.echo(allocations_text(shown, interval))
         if average:
             click.echo(f"\n{average_text(found, average['weights'], table)}")
+
+
+def _hardware(peak: float | None, mfu: float | None, price: float | None) -> Any:
+    from bayescale.errors import UsageError
+    from bayescale.hardware import Hardware
+
+    if peak is None and mfu is None and price is None:
+        return None
+    if peak is None or mfu is None:
+        raise UsageError("GPU-hours and money need --peak (FLOP/s of a GPU) and --mfu (the share of it in use)")
+    return Hardware(peak, mfu, price)
+
+
+def _budgets(C: Any, gpu_hours: Any, money: Any, hardware: Any) -> Any:
+    from bayescale.errors import UsageError
+
+    if gpu_hours is None and money is None:
+        return C
+    if sum(x is not None for x in (C, gpu_hours, money)) > 1:
+        raise UsageError("give budgets once: --C, --gpu-hours or --money")
+    if hardware is None:
+        raise UsageError("GPU-hours and money need --peak (FLOP/s of a GPU) and --mfu (the share of it in use)")
+    return hardware.flops(gpu_hours=gpu_hours, money=money)
+
+
+def _number(name: str, text: str) -> float:
+    from bayescale.errors import UsageError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--at {name}={text}: {text!r} is not a number") from None

@@ -72,5 +72,6 @@ def _json(comparison: Any) -> dict[str, Any]:
         "source": next(iter(comparison.fits.values())).runs.source,
         "verdict": comparison.verdict,
         "warnings": list(comparison.warnings),
+        "checks": list(comparison.checks),
         "laws": laws,
     }

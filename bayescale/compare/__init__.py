@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from bayescale import estimate
-from bayescale.compare.comparable import check_weights, same_question, same_rows
+from bayescale.compare.comparable import alike, check_weights, same_question, same_rows
+from bayescale.compare.nested import nested
 from bayescale.compare.sensitivity import POWERS, evidence_shifts
 from bayescale.declare import law_from
 from bayescale.errors import DataError, UsageError
@@ -26,6 +27,7 @@ from bayescale.runs import Observations, observations, read_runs
 
 if TYPE_CHECKING:
     from bayescale.compare.loo import Lfo, Loo
+    from bayescale.optimum import Terms
 
 COLUMNS = (
     "log_evidence",
@@ -70,6 +72,8 @@ class Comparison:
         One sentence.
     warnings : tuple of str
         What to distrust.
+    checks : tuple of str
+        The Savage-Dickey ratio beside the evidences, for each pair of laws of which one pins a constant of the other.
     """
 
     table: pd.DataFrame
@@ -78,6 +82,7 @@ class Comparison:
     sensitivity: pd.DataFrame
     verdict: str
     warnings: tuple[str, ...]
+    checks: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -114,12 +119,19 @@ class Comparison:
         return predict(self, runs, weights=weights, interval=interval, **inputs)
 
     def allocate(
-        self, C: Any, *, weights: str | Mapping[str, float] = "evidence", interval: float = estimate.INTERVAL
+        self,
+        C: Any = None,
+        *,
+        loss: Any = None,
+        N: Any = None,
+        weights: str | Mapping[str, float] = "evidence",
+        interval: float = estimate.INTERVAL,
+        **terms: Unpack[Terms],
     ) -> pd.DataFrame:
         """Compute-optimal N, D, D/N and loss averaged over laws; see `bayescale.compare.average.allocate`."""
         from bayescale.compare.average import allocate
 
-        return allocate(self, C, weights=weights, interval=interval)
+        return allocate(self, C, loss=loss, N=N, weights=weights, interval=interval, **terms)
 
     def save(self, path: str | Path) -> None:
         """Write the comparison and its fits to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
@@ -247,9 +259,9 @@ def assess(
             table.loc[ahead, "weight_lfo"] = stack(np.column_stack([lfos[n].pointwise for n in ahead]))
     sensitivity = pd.DataFrame({n: shifts[n] for n in usable}, index=[f"{p:.3g}" for p in POWERS]).T
     warnings += cautions(table, sensitivity)
-    return Comparison(
-        table, dict(fits), evidence, sensitivity, verdict_of(table, sensitivity, fits, prior_weights), tuple(warnings)
-    )
+    checks, doubts = nested(fits, evidence)
+    verdict = verdict_of(table, sensitivity, fits, prior_weights)
+    return Comparison(table, dict(fits), evidence, sensitivity, verdict, (*warnings, *doubts), checks)
 
 
 def _weigh(table: pd.DataFrame, usable: list[str], prior_weights: Mapping[str, float] | None) -> None:
@@ -308,6 +320,8 @@ def _named(given: Any, runs: Any) -> dict[str, Law | Fit]:
 def suitable(runs: Any) -> dict[str, type[Law]]:
     """The laws that a table has the inputs and the metric for: of those, the largest group that shares its inputs.
 
+    Of laws with one formula and the same priors, which no evidence can tell apart, only the first.
+
     Raises
     ------
     DataError
@@ -317,7 +331,9 @@ def suitable(runs: Any) -> dict[str, type[Law]]:
     groups: dict[tuple[Any, ...], dict[str, type[Law]]] = {}
     for name, law in laws().items():
         if {*law.inputs, law.metric} <= set(table.columns):
-            groups.setdefault((law.metric, *sorted(law.inputs)), {})[name] = law
+            group = groups.setdefault((law.metric, *sorted(law.inputs)), {})
+            if not any(alike(law, other) for other in group.values()):
+                group[name] = law
     best = max(groups.values(), key=lambda g: (len(g), len(next(iter(g.values())).inputs)), default={})
     if len(best) < 2:
         found = ", ".join(best) or "none"

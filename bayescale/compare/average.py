@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from bayescale.errors import DataError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from bayescale.compare import Comparison
+    from bayescale.optimum import Terms
 
 RULES = {"evidence": "probability", "stacking": "weight", "lfo": "weight_lfo", "equal": ""}
 """Rules of averaging and the column of a comparison's table that holds their weights."""
@@ -108,44 +110,48 @@ def predict(
 
 def allocate(
     comparison: Comparison,
-    C: Any,
+    C: Any = None,
     *,
+    loss: Any = None,
+    N: Any = None,
     weights: str | Mapping[str, float] = "evidence",
     interval: float = estimate.INTERVAL,
+    **terms: Unpack[Terms],
 ) -> pd.DataFrame:
-    """Compute-optimal N, D, D/N and loss averaged over laws.
+    """Compute-optimal allocations averaged over laws.
 
     Parameters
     ----------
     comparison : Comparison
         Of laws of N and D.
-    C : array_like
-        Budgets in FLOPs.
+    C, loss, N, **terms
+        As for `bayescale.allocate.allocate`.
     weights, interval
         As for `predict`.
 
     Returns
     -------
     DataFrame
-        As `bayescale.allocate.allocate` gives it for budgets, with sd_within and sd_between.
+        As `bayescale.allocate.allocate` gives it, with sd_within and sd_between. For target losses the average is
+        over the draws, of all laws, that reach them.
     """
-    from bayescale.allocate import optimum_draws, require_allocation
-    from bayescale.law import checked_inputs
+    from bayescale.allocate import Asked, out_of_reach
 
     estimate.checked_interval(interval)
     shares = law_weights(comparison, weights)
-    fits = [comparison.fits[n] for n in shares]
-    for fit in fits:
-        require_allocation(fit.law)
-    budgets = checked_inputs("average", ("C",), {"C": C})["C"].ravel()
-    drawn = [optimum_draws(fit, budgets) for fit in fits]
-    place = pd.DataFrame({"C": budgets, "point": np.arange(len(budgets))})
-    parts = []
-    for name in drawn[0]:
-        mixed = mixture([d[name] for d in drawn], list(shares.values()), interval)
-        parts.append(place.assign(quantity=name, **mixed))
-    table = pd.concat(parts).sort_values("point", kind="stable")
-    return table[["C", "quantity", *estimate.COLUMNS, "sd_within", "sd_between"]].reset_index(drop=True)
+    asked = Asked.checked(C, loss, N)
+    by_law = [list(asked.points(comparison.fits[n], terms, reachable=False)) for n in shares]
+    rows = []
+    for drawn in zip(*by_law, strict=True):
+        reached = np.array([1.0 if d.probability is None else d.probability for d in drawn])
+        mass = reached * np.array(list(shares.values()))
+        if not mass.any():
+            raise DataError(out_of_reach(drawn[0].place["target_loss"]))
+        there = [(d, w) for d, w in zip(drawn, mass / mass.sum(), strict=True) if w > 0]
+        summary = mixture([d.column for d, _ in there], [w for _, w in there], interval)
+        both = drawn[0] if drawn[0].probability is None else replace(drawn[0], probability=float(mass.sum()))
+        rows.append(both.row(summary))
+    return pd.DataFrame(rows)
 
 
 def mixture(

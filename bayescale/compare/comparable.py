@@ -55,6 +55,18 @@ def same_rows(tables: Mapping[str, Observations]) -> None:
             raise UsageError(f"{first} and {name} have different {a.metric}_se; fit both to one table")
 
 
+def alike(a: Law | type[Law], b: Law | type[Law], but: str = "") -> bool:
+    """Whether two laws have one formula and, for every constant except `but`, one prior or number."""
+    formulas = [getattr(x if isinstance(x, type) else type(x), x.metric) for x in (a, b)]
+    return formulas[0] is formulas[1] and all(
+        getattr(a, n) is getattr(b, n) or _equal_numbers(getattr(a, n), getattr(b, n)) for n in a.fields if n != but
+    )
+
+
+def _equal_numbers(a: object, b: object) -> bool:
+    return isinstance(a, int | float | str) and isinstance(b, int | float | str) and a == b
+
+
 def check_weights(weights: Mapping[str, float] | None, specs: Mapping[str, Law]) -> None:
     """Refuse prior weights of unknown laws, and weights that are none."""
     for name, value in (weights or {}).items():

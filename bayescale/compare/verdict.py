@@ -129,6 +129,8 @@ def comparison_text(comparison: Comparison) -> str:
     lines = [f"{len(comparison.table)} laws on {comparison.rows} rows of {fit.runs.source}", ""]
     lines += [line.removeprefix("  - ").removeprefix("    ") for line in wrapped((comparison.verdict,))]
     lines += ["", *estimate.aligned(rows, header)]
+    if comparison.checks:
+        lines += ["", "Checked:", *wrapped(comparison.checks)]
     if comparison.warnings:
         lines += ["", "Mind:", *wrapped(comparison.warnings)]
     return "\n".join(lines)
