@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from bayescale.compare.loo import Loo
     from bayescale.evidence import Evidence
+    from bayescale.identify import Identifiability
     from bayescale.optimum import Terms
 
 METHODS = ("nuts", "laplace")
@@ -75,7 +76,14 @@ class Fit:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What to distrust: failures, the posterior's notes, what the data leave open, the table's oddities."""
-        return (*self.failures, *self.samples.notes, *undetermined(self), *self.runs.warnings)
+        return (*self.failures, *self.samples.notes, *self.identifiability.sentences, *self.runs.warnings)
+
+    @cached_property
+    def identifiability(self) -> Identifiability:
+        """What the rows tell of each constant beyond its prior; see `bayescale.identify.identifiability`."""
+        from bayescale.identify import identifiability
+
+        return identifiability(self)
 
     @property
     def constants(self) -> dict[str, np.ndarray]:
@@ -302,19 +310,6 @@ def fit(
     )
     seconds = {"total": time.perf_counter() - begun, "sampling": samples.seconds.get("sampling", 0.0)}
     return Fit(spec, scatter, table, at, samples, seed, seconds)
-
-
-def undetermined(fit: Fit) -> tuple[str, ...]:
-    """Constants of the law whose posterior is, or nearly is, their prior; a sentence each."""
-    sites = list(fit.target.sites)
-    spread, prior = fit.samples.z.reshape(-1, len(sites)).std(axis=0), fit.samples.prior.std(axis=0)
-    told = []
-    for name, ratio in zip(sites, spread / prior, strict=True):
-        constant = name.removesuffix("_stated")
-        if constant in fit.law.fields and ratio > 0.7:
-            how = "its posterior is its prior" if ratio > 0.9 else f"its posterior is {ratio:.0%} as wide as its prior"
-            told.append(f"these data hardly determine {constant}: {how}")
-    return tuple(told)
 
 
 def _check_effort(method: str, seed: int, chains: int, draws: int, limit: int) -> None:
