@@ -11,23 +11,27 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bayescale import datasets, models
+    from bayescale import datasets, models, plot
+    from bayescale.calibrate import Calibration, calibrate
     from bayescale.compare import Comparison, compare
     from bayescale.declare import law_from
     from bayescale.errors import BayescaleError, DataError, UsageError
     from bayescale.fit import Fit, fit
     from bayescale.law import Law, Param, derived, evaluate, laws, stated
+    from bayescale.report import report
     from bayescale.runs import read_runs
     from bayescale.storage import load
 
 _HOMES = {
     "BayescaleError": "errors",
+    "Calibration": "calibrate",
     "Comparison": "compare",
     "DataError": "errors",
     "Fit": "fit",
     "Law": "law",
     "Param": "law",
     "UsageError": "errors",
+    "calibrate": "calibrate",
     "compare": "compare",
     "datasets": "",
     "derived": "law",
@@ -37,18 +41,22 @@ _HOMES = {
     "laws": "law",
     "load": "storage",
     "models": "",
+    "plot": "",
     "read_runs": "runs",
+    "report": "report",
     "stated": "law",
 }
 
 __all__ = [
     "BayescaleError",
+    "Calibration",
     "Comparison",
     "DataError",
     "Fit",
     "Law",
     "Param",
     "UsageError",
+    "calibrate",
     "compare",
     "datasets",
     "derived",
@@ -58,7 +66,9 @@ __all__ = [
     "laws",
     "load",
     "models",
+    "plot",
     "read_runs",
+    "report",
     "stated",
 ]
 

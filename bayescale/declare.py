@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import inspect
 import math
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -119,7 +120,7 @@ def _law_in_file(spec: str) -> type[Law]:
 
     path, _, name = spec.partition(".py:") if ".py:" in spec else (spec.removesuffix(".py"), "", "")
     file = Path(path + ".py")
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UsageError(f"there is no file {str(file)!r} to read a law from")
     label = f"bayescale_law_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
     module_spec = importlib.util.spec_from_file_location(label, file)

@@ -1,11 +1,23 @@
 """The errors that bayescale raises: each says what was found, what is accepted and what to do."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, starts an escape sequence, turns the direction of text, or cannot be written."""
+
+
+def printable(text: str) -> str:
+    """A line of text with control characters as escapes, so that a table's names and cells cannot steer a terminal."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class BayescaleError(ValueError):
-    """Base of every error that a user can act on."""
+    """Base of every error that a user can act on; its message is one printable line."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(printable(str(message)))
 
 
 class DataError(BayescaleError):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayescale.errors import UsageError
+from bayescale.errors import UsageError, printable
 
 INTERVAL = 0.9
 """Mass of the equal-tailed intervals unless another is asked for."""
@@ -43,7 +43,9 @@ def summarise(draws: np.ndarray, mass: float = INTERVAL, *, heavy_tails: bool = 
     ordered = np.sort(draws, axis=0)
     low, median, high = _quantiles(ordered, (tail, 0.5, 1 - tail))
     inner = np.clip(ordered, *_quantiles(ordered, (0.001, 0.999))) if heavy_tails else ordered
-    return {"median": median, "mean": inner.mean(axis=0), "sd": inner.std(axis=0, ddof=1), "low": low, "high": high}
+    with np.errstate(over="ignore", invalid="ignore"):  # astronomical numbers have quantiles but no moments
+        mean, sd = inner.mean(axis=0), inner.std(axis=0, ddof=1)
+    return {"median": median, "mean": mean, "sd": sd, "low": low, "high": high}
 
 
 def _quantiles(ordered: np.ndarray, probabilities: tuple[float, ...]) -> list[np.ndarray]:
@@ -95,8 +97,8 @@ def interval_text(estimate: Mapping[Any, Any]) -> tuple[str, str]:
 
 def aligned(rows: Sequence[tuple[str, ...]], header: tuple[str, ...], left: int = 1) -> list[str]:
     """Rows of text under a header, in columns: the first `left` of them flush left, the others right."""
-    widths = [max(len(r[i]) for r in [header, *rows]) for i in range(len(header))]
-    lines = [header, *rows]
+    lines = [tuple(printable(c) for c in r) for r in (header, *rows)]
+    widths = [max(len(r[i]) for r in lines) for i in range(len(header))]
     cells = [
         [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))] for r in lines
     ]

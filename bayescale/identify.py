@@ -80,7 +80,9 @@ def identifiability(fit: Fit) -> Identifiability:
     -------
     Identifiability
     """
-    names, columns, start = [], [], 0
+    names: list[str] = []
+    columns: list[int] = []
+    start = 0
     for site, (_, size) in fit.target.sites.items():
         constant = site.removesuffix("_stated")
         if constant in fit.law.fields:

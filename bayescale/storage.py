@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import inspect
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -17,7 +18,6 @@ from numpyro.distributions import Distribution
 
 from bayescale.declare import distribution_text, law_from, parse_setting
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.files import whole_file
 from bayescale.fit import Fit
 from bayescale.law import Centre, Law, Stated
 from bayescale.likelihood import LIKELIHOODS, Likelihood
@@ -25,6 +25,7 @@ from bayescale.posterior.mode import Mode
 from bayescale.posterior.sample import Samples, quality
 from bayescale.predict import filled_blocks
 from bayescale.runs import Observations
+from bayescale.sealed import check_seal, read_tree, write_tree
 
 if TYPE_CHECKING:
     import xarray
@@ -130,10 +131,7 @@ def save(fit: Fit, path: str | Path) -> None:
     UsageError
         The folder does not exist or cannot be written to.
     """
-    target = Path(path)
-    tree = fit.data
-    with whole_file(target) as temporary:
-        tree.to_netcdf(temporary, engine="h5netcdf")
+    write_tree(fit.data, path)
 
 
 def load(path: str | Path, *, law: Any = None) -> Fit | Comparison:
@@ -150,37 +148,32 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison:
     UsageError
         The file is missing, not a fit, damaged, of a newer format, or its law is not at hand or has changed.
     """
-    import xarray
-
     file = Path(path)
-    if not file.is_file():
+    if not os.path.isfile(file):  # unlike Path.is_file, False for a name that no file can have
         raise UsageError(f"there is no file {str(file)!r}")
-    not_ours = f"{file} is not a fit saved by bayescale"
-    try:
-        tree = xarray.open_datatree(file, engine="h5netcdf").load()
-        tree.close()
-    except Exception as error:  # h5py and xarray raise many types for a damaged file
-        raise UsageError(
-            f"{not_ours}, or it is damaged ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
-        ) from None
+    tree = read_tree(file)
     if "bayescale" not in tree.attrs or "bayescale_format" not in tree.attrs:
-        raise UsageError(f"{not_ours}: it lacks the attribute 'bayescale'")
-    if int(tree.attrs["bayescale_format"]) > FORMAT:
-        raise UsageError(
-            f"{file} was written by a newer bayescale "
-            f"(format {tree.attrs['bayescale_format']}, this one reads {FORMAT})"
-        )
+        raise UsageError(f"{file} is not a fit saved by bayescale: it lacks the attribute 'bayescale'")
     try:
+        if int(tree.attrs["bayescale_format"]) > FORMAT:
+            raise UsageError(
+                f"{file} was written by a newer bayescale "
+                f"(format {tree.attrs['bayescale_format']}, this one reads {FORMAT})"
+            )
         spec = json.loads(tree.attrs["bayescale"])
         if "comparison" in spec:
             from bayescale.compare.file import rebuild_comparison
 
-            return rebuild_comparison(tree, spec["comparison"], law)
-        return rebuild_fit(tree, spec, law)
+            found: Fit | Comparison = rebuild_comparison(tree, spec["comparison"], law)
+        else:
+            found = rebuild_fit(tree, spec, law)
     except UsageError:
         raise
     except Exception as error:  # whatever a tampered file lacks
         raise UsageError(f"{file} is damaged: {type(error).__name__}: {error}") from None
+    # last, so that what is wrong has a name where it can be given one
+    check_seal(tree, file)
+    return found
 
 
 def _spec(fit: Fit) -> dict[str, Any]:

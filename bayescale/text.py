@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bayescale import estimate
+from bayescale.errors import printable
 
 if TYPE_CHECKING:
     from bayescale.fit import Fit
 
-WIDTH = 100
+WIDTH = 80
 
 
 def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
@@ -20,7 +21,7 @@ def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
     table = fit.summary(interval)
     lines = [
         f"{fit.law.name}: {fit.law.formula()}",
-        *textwrap.wrap(f"{fit.runs.rows} rows of {fit.runs.source}", WIDTH),
+        *textwrap.wrap(printable(f"{fit.runs.rows} rows of {fit.runs.source}"), WIDTH),
         f"log {fit.law.metric} scatters about the log of the law: {fit.likelihood.name}",
         "",
         *_verdict(fit),
@@ -32,6 +33,8 @@ def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
         quality = ("", "") if pd.isna(row.r_hat) else (f"{row.r_hat:.3f}", f"{min(row.ess_bulk, row.ess_tail):.0f}")
         rows.append((str(name), median, span, *quality))
     lines += estimate.aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
+    told, free = fit.identifiability.rank, len(fit.identifiability.table)
+    lines += ["", f"Beyond its priors, the rows determine {told:.1f} of the law's {free} constants."]
     rest = fit.warnings[len(fit.failures) :]
     if rest:
         lines += ["", "Mind:", *wrapped(rest)]
@@ -52,7 +55,7 @@ def wrapped(sentences: tuple[str, ...]) -> list[str]:
     """Sentences as an indented list."""
     lines: list[str] = []
     for sentence in sentences:
-        lines += textwrap.wrap(sentence, WIDTH, initial_indent="  - ", subsequent_indent="    ")
+        lines += textwrap.wrap(printable(sentence), WIDTH, initial_indent="  - ", subsequent_indent="    ")
     return lines
 
 

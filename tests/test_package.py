@@ -20,7 +20,7 @@ def test_public_names() -> None:
     assert bayescale.__all__ == sorted(bayescale.__all__) == dir(bayescale)
     assert set(bayescale.__all__) >= {
         "BayescaleError", "DataError", "Fit", "Law", "Param", "UsageError", "datasets", "derived", "evaluate", "fit",
-        "law_from", "laws", "load", "models", "read_runs", "stated",
+        "law_from", "laws", "load", "models", "plot", "read_runs", "stated",
     }  # fmt: skip
     for name in bayescale.__all__:
         assert getattr(bayescale, name) is not None

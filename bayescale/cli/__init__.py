@@ -9,13 +9,16 @@ from typing import NoReturn
 
 import click
 
-from bayescale.errors import BayescaleError, DataError, did_you_mean
+from bayescale.errors import BayescaleError, DataError, did_you_mean, printable
 
 COMMANDS = {
     "fit": "Fit a law to a table of runs.",
     "predict": "Predict the metric at given inputs, from a saved fit or comparison.",
     "allocate": "Split compute between parameters and tokens, from a saved fit or comparison.",
     "compare": "Compare laws on one table: evidence, cross-validation, forecasts.",
+    "report": "Write one HTML page of a saved fit or comparison, with a planner in it.",
+    "plot": "Draw a saved fit or comparison into a file.",
+    "calibrate": "Check a law by simulation: do its posteriors hold what they say?",
     "kaplan": "The plan of Kaplan et al. 2020 for given N, D, C, B.",
     "laws": "List the laws, or show one with its priors and published values.",
     "data": "List the data sets, or print one.",
@@ -68,6 +71,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         status = bayescale.main(arguments, prog_name="bayescale", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]
         error.show()
         status = 2
     except (click.Abort, KeyboardInterrupt):
@@ -90,4 +94,4 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _say(message: str) -> None:
-    click.echo(f"bayescale: {message}", err=True)
+    click.echo(printable(f"bayescale: {message}"), err=True)

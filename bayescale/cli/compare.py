@@ -37,13 +37,13 @@ def command(data: str, laws: tuple[str, ...], output: str | None, prior_weights:
     weights = {name: _weight(name, text) for name, text in prior_weights}
     with bar() as progress:
         found = compare(laws or None, runs, prior_weights=weights, progress=progress, **settings)
-    if output:
-        found.save(output)
     if as_json:
         print_json(_json(found))
     else:
         click.echo(str(found))
-        if output:
+    if output:  # last: a disk that is full costs the file, not the result
+        found.save(output)
+        if not as_json:
             click.echo(f"\nSaved to {output}.", err=True)
     return 0 if found.converged else 1
 

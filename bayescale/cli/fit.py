@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bayescale.cli.options import Pair, interval_option, json_option, print_json, seed_option
+from bayescale.cli.options import Pair, interval_option, json_option, print_json, say, seed_option
 
 
 @click.command("fit")
@@ -51,20 +51,20 @@ def command(
         spec = spec.replace(**dict(settings))
     runs = select(read_runs(data, columns=dict(columns)), dict(where))
     for note in runs.attrs["notes"]:
-        click.echo(f"bayescale: {note}", err=True)
+        say(note)
     if output:
         _check_writable(output)
     with bar() as progress:
         found = fit(spec, runs, progress=progress, **effort)
-    if output:
-        found.save(output)
     if not found.converged:
-        click.echo(f"bayescale: {found.law.name} has not converged: {'; '.join(found.failures)}", err=True)
+        say(f"{found.law.name} has not converged: {'; '.join(found.failures)}")
     if as_json:
         print_json(_json(found, interval))
     else:
         click.echo(fit_text(found, interval))
-        if output:
+    if output:  # last: a disk that is full costs the file, not the result
+        found.save(output)
+        if not as_json:
             click.echo(f"\nSaved to {output}.", err=True)
     return 0 if found.converged else 1
 

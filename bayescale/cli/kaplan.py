@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from bayescale.cli.options import Numbers, interval_option, json_option, print_json, trusted_fit
 
@@ -32,7 +33,8 @@ def command(fits: tuple[str, ...], N: Any, D: Any, C: Any, B: Any, interval: flo
     found = [trusted_fit(path, None) for path in fits]
     constants = constants_of([fit for fit in found if _single(fit)])
     run = {n: v[0] if v.size == 1 else v for n, v in {"N": N, "D": D, "C": C, "B": B}.items() if v is not None}
-    lines = plan(**run, constants=constants)
+    with np.errstate(all="ignore"):  # far outside of what any law is of, numbers overflow and are printed as inf
+        lines = plan(**run, constants=constants)
     if as_json:
         sources = {law: k.source for law, k in constants.items()}
         rows = [_json(line, interval) for line in lines]

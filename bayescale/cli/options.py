@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import estimate
-from bayescale.errors import DataError, UsageError
+from bayescale.errors import DataError, UsageError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -134,6 +134,11 @@ def law_entry(found: Any, average: dict[str, Any]) -> dict[str, Any]:
     if not average:
         return {"law": found.law.name}
     return {"law": "average", "averaged_by": average["weights"], "weights": found.weights(average["weights"])}
+
+
+def say(message: str) -> None:
+    """A sentence on standard error; what it quotes from data cannot steer the terminal."""
+    click.echo(printable(f"bayescale: {message}"), err=True)
 
 
 def print_json(content: dict[str, Any]) -> None:

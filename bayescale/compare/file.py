@@ -13,7 +13,7 @@ import pandas as pd
 from bayescale.compare import COLUMNS, Comparison
 from bayescale.declare import law_from
 from bayescale.evidence import Evidence
-from bayescale.files import whole_file
+from bayescale.sealed import write_tree
 from bayescale.storage import FORMAT, rebuild_fit
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def save_comparison(comparison: Comparison, path: str | Path) -> None:
         },
         "verdict": comparison.verdict,
         "warnings": list(comparison.warnings),
+        "checks": list(comparison.checks),
     }
     tree = xarray.DataTree(children=children)
     tree.attrs = {"bayescale": json.dumps({"comparison": content}, allow_nan=False), "bayescale_format": FORMAT}
-    with whole_file(Path(path)) as temporary:
-        tree.to_netcdf(temporary, engine="h5netcdf")
+    write_tree(tree, path)
 
 
 def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: Any) -> Comparison:
@@ -90,6 +90,7 @@ def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: An
         ),
         verdict=content["verdict"],
         warnings=tuple(content["warnings"]),
+        checks=tuple(content.get("checks", ())),
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayescale import estimate
 from bayescale.compare.sensitivity import POWERS
+from bayescale.errors import printable
 
 if TYPE_CHECKING:
     from bayescale.compare import Comparison
@@ -126,7 +127,7 @@ def comparison_text(comparison: Comparison) -> str:
         )
     header: tuple[str, ...] = ("law", "log evidence", "log BF", "probability", "elpd loo", "stacking", "elpd largest")
     header += ("sigma", "nu", "R2", "s")
-    lines = [f"{len(comparison.table)} laws on {comparison.rows} rows of {fit.runs.source}", ""]
+    lines = [printable(f"{len(comparison.table)} laws on {comparison.rows} rows of {fit.runs.source}"), ""]
     lines += [line.removeprefix("  - ").removeprefix("    ") for line in wrapped((comparison.verdict,))]
     lines += ["", *estimate.aligned(rows, header)]
     if comparison.checks:

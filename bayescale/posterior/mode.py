@@ -38,16 +38,16 @@ class Mode:
     log_evidence: float
 
 
-def find_modes(target: Target, data: Data, starts: np.ndarray) -> list[Mode]:
-    """Climb from some of `starts`, shape (n, d), and return the distinct modes, the heaviest first.
+def find_modes(target: Target, data: Data, starts: np.ndarray, climbs: int = STARTS) -> list[Mode]:
+    """Climb from `climbs` of `starts`, shape (n, d), and return the distinct modes, the heaviest first.
 
     Two thirds of them are the best starts; the others are any, for a mode that few prior draws are near.
     """
     value, _ = target.evaluate(starts, data)
     order = np.argsort(-value)
     order = order[np.isfinite(value[order])]
-    best, rest = np.split(order, [2 * STARTS // 3])
-    best = np.concatenate([best, rest[:: max(1, 3 * len(rest) // STARTS)][: STARTS // 3]])
+    best, rest = np.split(order, [2 * climbs // 3])
+    best = np.concatenate([best, rest[:: max(1, 3 * len(rest) // climbs)][: climbs // 3]])
     scale = np.maximum(starts.std(axis=0), 1e-6)  # the prior's spread: a natural unit for steps
     return _distinct(*_climb(lambda z: target.evaluate(z, data), starts[best], scale), scale)
 

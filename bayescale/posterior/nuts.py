@@ -33,11 +33,17 @@ class Plan:
         Learn a dense metric in warm-up, or keep the unit metric of conditioned coordinates.
     vectorised : bool
         All chains in step in one batch, which an accelerator wants, or each on its own.
+    depths : tuple of int
+        Doublings of a trajectory at most, in warm-up (shorter while the metric is still wrong) and after it.
+    many : bool
+        Chains of a batch have tables of their own, which differ in what was observed only, and frames of their own.
     """
 
     warmup: int
     adapt_metric: bool
     vectorised: bool = False
+    depths: tuple[int, int] = (9, 10)
+    many: bool = False
 
 
 CONDITIONED = Plan(warmup=CHUNK, adapt_metric=False)
@@ -148,7 +154,10 @@ def sampler(target: Target, plan: Plan) -> tuple[Program, Any]:
     blank = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
     if plan not in target.samplers:
         advance = _advance(target, plan)
-        if plan.vectorised:
+        if plan.many:
+            observed = Data(inputs=None, observed=0, log_se=None, mask=None, centre=None)  # type: ignore[arg-type]
+            advance = jax.vmap(advance, in_axes=(None, 0, 0, None, observed, 0))
+        elif plan.vectorised:
             advance = jax.vmap(advance, in_axes=(None, 0, 0, None, None, None))
         target.samplers[plan] = Program(advance)
     return target.samplers[plan], blank
@@ -184,7 +193,7 @@ def _start(plan: Plan, potential: Any, first: tuple[Any, ...], target_acceptance
         adapt_mass_matrix=plan.adapt_metric,
         dense_mass=plan.adapt_metric,
         target_accept_prob=target_acceptance,
-        max_tree_depth=(9, 10),  # shorter trees while the metric is still wrong
+        max_tree_depth=plan.depths,
         rng_key=key,
     )
     return state, transition

@@ -1,0 +1,120 @@
+"""IsoFLOP profiles: loss against model size at fixed budgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bayescale import estimate
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.plot import style
+from bayescale.plot.subject import require_split, subject
+
+POINTS = 81
+SAME_BUDGET = 0.1
+"""Runs within so many powers of ten of a budget belong to it."""
+WIDE = (5.9, 3.3)
+"""Of a new figure, inches: a panel with its legend beside it."""
+MOST = 9
+"""Budgets that get a curve each, where none are given."""
+
+
+def isoflop(
+    fit: Any,
+    ax: Axes | None = None,
+    *,
+    C: Any = None,
+    interval: float = estimate.INTERVAL,
+    weights: Any = None,
+    **held: Any,
+) -> Axes:
+    """Loss against N at fixed budgets C = 6ND: the runs of each, the mean curve, and where its optimum lies.
+
+    A budget beyond the runs' is dashed. Runs that belong to no budget shown are small and grey.
+
+    Parameters
+    ----------
+    fit : Fit or Comparison
+        Of laws of N and D.
+    ax : Axes, optional
+    C : array_like, optional
+        Budgets in FLOPs; by default those that several runs share.
+    interval : float
+        Mass of the equal-tailed intervals, of the mean curve and of the optimal N.
+    weights
+        Of a comparison; see `Comparison.weights`.
+    **held : float
+        Values of the law's further inputs; the runs' geometric means by default.
+
+    Returns
+    -------
+    Axes
+    """
+    of = subject(fit, weights)
+    fixed = of.further(require_split(of, "an isoFLOP plot"), held)
+    compute, N, observed = of.compute(), of.runs.inputs["N"], of.runs.observed
+    budgets = (
+        shared_budgets(compute) if C is None else np.sort(checked_inputs("isoflop", ("C",), {"C": C})["C"].ravel())
+    )
+    low, high = style.padded(N, 0.06, log=True)
+    best = of.allocate(budgets, fixed, interval)
+    high = max(high, float(best["N"]["high"].max()) * 1.5)
+    low = min(low, float(best["N"]["low"].min()) / 1.5)
+    x = np.geomspace(low, high, POINTS)
+    nearest = np.abs(np.log10(compute[:, None] / budgets)).argmin(axis=1)
+    inside = np.abs(np.log10(compute / budgets[nearest])) < SAME_BUDGET
+
+    (axis,) = style.panels(ax, size=WIDE)
+    if not inside.all():
+        style.data(axis, N[~inside], observed[~inside], color="0.7", text="other runs", markersize=2, zorder=2)
+    shown = [observed]
+    for i, (budget, color) in enumerate(zip(budgets, style.sequence(len(budgets)), strict=True)):
+        there = inside & (nearest == i)
+        beyond = budget > compute.max() * 10**SAME_BUDGET or budget < compute.min() / 10**SAME_BUDGET
+        D = budget / (FLOPS_PER_PARAMETER_TOKEN * x)
+        mean, _ = of.predict({"N": x, "D": D, **fixed}, interval)
+        style.band(axis, x, mean, color)
+        axis.plot(x, mean["median"], color=color, linestyle="--" if beyond else "-", label=style.number(budget))
+        if there.any():
+            style.data(axis, N[there], observed[there], color=color, text=None)
+        at = {n: best[n]["median"][i] for n in ("N", "loss")}
+        span = [[at["N"] - best["N"]["low"][i]], [best["N"]["high"][i] - at["N"]]]
+        axis.errorbar(
+            at["N"], at["loss"], xerr=span, color=style.OPTIMUM, marker="D", markersize=4, capsize=2.5, linewidth=1.2,
+            zorder=4, label=f"optimal N, {interval:.0%}" if i == len(budgets) - 1 else None,
+        )  # fmt: skip
+        # a profile rises steeply away from its valley: the plot is of the valleys and the runs
+        shown.append(np.array([at["loss"], *mean["median"][(x >= N.min()) & (x <= N.max())]]))
+    least = min(float(s.min()) for s in shown)
+    top = max(float(observed.max()), float(np.quantile(np.concatenate(shown[1:]), 0.7)))
+    log = style.is_log([least, top], 2.0)
+    style.scale(axis, "x", low, high, log=True)
+    style.scale(axis, "y", *style.padded([least, top], log=log), log=log)
+    style.shade_beyond(axis, N)
+    axis.set(xlabel=style.label("N"), ylabel=style.label(of.law.metric))
+    text = "".join(f", {n} = {style.number(v)}" for n, v in fixed.items())
+    axis.set_title(f"isoFLOP profiles, {of.name}{text}", fontsize="medium")
+    style.legend(axis, title="C (FLOPs)", title_fontsize="small", **style.BESIDE)
+    return axis
+
+
+def shared_budgets(compute: np.ndarray, runs: int = 3) -> np.ndarray:
+    """Budgets that at least `runs` runs share, or else some that span the runs', FLOPs.
+
+    The window of log C that holds the most runs is a budget, then that of the rest, and so on.
+    """
+    logs = np.sort(np.log10(compute))
+    found: list[float] = []
+    while len(found) < MOST and len(logs):
+        counts = np.searchsorted(logs, logs + SAME_BUDGET, side="right") - np.arange(len(logs))
+        start = int(counts.argmax())
+        if counts[start] < runs:
+            break
+        found.append(float(np.median(logs[start : start + counts[start]])))
+        logs = logs[np.abs(logs - found[-1]) > SAME_BUDGET]
+    if len(found) < 2:
+        low, high = np.quantile(np.log10(compute), [0.1, 0.9])
+        found = list(np.linspace(low, high, 4))
+    return np.asarray(10 ** np.sort(found))

@@ -1,0 +1,162 @@
+"""The metric against one input, or against compute at the optimal split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bayescale import estimate
+from bayescale.errors import UsageError, did_you_mean
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.plot import style
+from bayescale.plot.kinds import has_allocation
+from bayescale.plot.subject import Subject, require_split, subject
+
+POINTS = 121
+SERIES = 4
+"""Values of another input that get a curve each, where none are given."""
+
+
+def loss(
+    fit: Any,
+    ax: Axes | None = None,
+    *,
+    against: str | None = None,
+    beyond: float = 1.0,
+    interval: float = estimate.INTERVAL,
+    weights: Any = None,
+    **held: Any,
+) -> Axes:
+    """The law's metric against one input or C: the runs, the mean curve, a new run, and where the data end.
+
+    Against C a law of N and D is drawn at the posterior median of its compute-optimal split, which the runs,
+    trained off it, lie above.
+
+    Parameters
+    ----------
+    fit : Fit or Comparison
+        A comparison's laws are averaged.
+    ax : Axes, optional
+        Where to draw; a new figure if None.
+    against : str, optional
+        An input of the law, or 'C'. By default C where the law splits it between N and D, else the first input.
+    beyond : float
+        Powers of ten to go on above the largest run. On an axis that is not logarithmic, a tenth of the range.
+    interval : float
+        Mass of the equal-tailed intervals.
+    weights : str or mapping, optional
+        Of a comparison; see `Comparison.weights`.
+    **held : array_like
+        Values of the law's other inputs, a curve each for one of them (``D=[1e10, 1e11]``). By default values
+        that span the data for the first other input, and the geometric mean for any further one.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    UsageError
+        The law has no such input, or values are given for what is on the axis.
+    """
+    of = subject(fit, weights)
+    against = against or ("C" if has_allocation(of.law) else of.law.inputs[0])
+    at_optimum = against == "C" and "C" not in of.law.inputs
+    if at_optimum:
+        others = require_split(of, "loss against C")
+    elif against not in of.law.inputs:
+        raise UsageError(
+            f"law {of.name} has no input {against!r}{did_you_mean(against, of.law.inputs)}; against what: "
+            f"{', '.join([*of.law.inputs, *(['C'] if has_allocation(of.law) else [])])}"
+        )
+    else:
+        others = tuple(n for n in of.law.inputs if n != against)
+    if beyond < 0:
+        raise UsageError(f"beyond is how many powers of ten to go on above the data, from 0 up, not {beyond}")
+    seen = of.compute() if at_optimum else of.runs.inputs[against]
+    log = style.is_log(seen)
+    low, high = style.padded(seen, 0.03 if log else 0.1, log=log)
+    high = max(high, float(seen.max()) * 10**beyond) if log else high
+    x = np.geomspace(low, high, POINTS) if log else np.linspace(low, high, POINTS)
+
+    (axis,) = style.panels(ax)
+    text = f"{of.law.metric} against {against}, {of.name}"
+    if at_optimum:
+        fixed = of.further(others, held)
+        N = of.allocate(x, fixed, interval)["N"]["median"]
+        points: dict[str, Any] = {"N": N, "D": x / (FLOPS_PER_PARAMETER_TOKEN * N), **fixed}
+        drawn = _one_curve(axis, of, x, points, seen, interval)
+        text = f"{of.law.metric} at the optimal split of C, {of.name}"
+    elif not others:
+        fixed = of.further(others, held)
+        drawn = _one_curve(axis, of, x, {against: x}, seen, interval)
+    else:
+        drawn, fixed = _curves(axis, of, against, x, others, held, interval)
+    text += "".join(f", {n} = {style.number(v)}" for n, v in fixed.items())
+    shown = np.concatenate([of.runs.observed, drawn])
+    style.scale(axis, "x", low, high, log=log)
+    of_metric = style.is_log(shown, 2.0)
+    style.scale(axis, "y", *style.padded(shown, log=of_metric), log=of_metric)
+    style.shade_beyond(axis, seen)
+    axis.set(xlabel=style.label(against), ylabel=style.label(of.law.metric))
+    axis.set_title(text, fontsize="medium")
+    style.legend(axis)
+    return axis
+
+
+def _one_curve(
+    axis: Axes, of: Subject, x: np.ndarray, points: dict[str, Any], seen: np.ndarray, interval: float
+) -> np.ndarray:
+    mean, new_run = of.predict(points, interval)
+    style.data(axis, seen, of.runs.observed)
+    style.band(axis, x, mean, style.POSTERIOR, f"mean curve, {interval:.0%}", alpha=0.4)
+    axis.plot(x, mean["median"], color=style.POSTERIOR, label=f"mean curve, {interval:.0%}")
+    style.band(axis, x, new_run, style.NEW_RUN, f"new run, {interval:.0%}")
+    return np.concatenate([new_run["low"], new_run["high"]])
+
+
+def _curves(
+    axis: Axes, of: Subject, against: str, x: np.ndarray, others: tuple[str, ...], held: dict[str, Any], interval: float
+) -> tuple[np.ndarray, dict[str, float]]:
+    """A curve for each value of one other input; further ones stay at one value each, which is returned."""
+    several = [n for n, v in held.items() if np.size(v) > 1 and n in others]
+    if len(several) > 1:
+        raise UsageError(f"several values of {' and of '.join(several)}: give one value of all but one input")
+    series = several[0] if several else next((n for n in others if n not in held), others[0])
+    fixed = of.further(others, {n: v for n, v in held.items() if n != series})
+    del fixed[series]
+    if series in held:
+        values = np.sort(checked_inputs(of.law.name, (series,), {series: held[series]})[series].ravel())
+    else:
+        values = spanning(of.runs.inputs[series])
+    # the points wear the curves' colours on a continuous scale: a run between two held values has one between theirs
+    of_points = np.log(of.runs.inputs[series]) if (of.runs.inputs[series] > 0).all() else of.runs.inputs[series]
+    of_values = np.log(values) if (values > 0).all() else values
+    low = min(of_points.min(), of_values.min())
+    span = max(max(of_points.max(), of_values.max()) - low, 1e-12)
+    axis.scatter(
+        of.runs.inputs[against], of.runs.observed, c=(of_points - low) / span * style.LIGHTEST,
+        cmap="viridis", vmin=0, vmax=1, s=11, linewidths=0, zorder=3, label="runs",
+        rasterized=len(of_points) > style.MANY,
+    )  # fmt: skip
+    drawn = []
+    for value, place in zip(values, (of_values - low) / span * style.LIGHTEST, strict=True):
+        color = style.ramp(place)
+        mean, new_run = of.predict({against: x, series: value, **fixed}, interval)
+        axis.plot(x, mean["median"], color=color, label=f"{series} = {style.number(value)}")
+        style.band(axis, x, mean, color, alpha=0.35)
+        style.band(axis, x, new_run, color, alpha=0.12)
+        drawn.append(mean["median"])
+    return np.concatenate(drawn), fixed
+
+
+def spanning(values: np.ndarray, most: int = SERIES) -> np.ndarray:
+    """At most `most` values that span those of an input: its own where they are few, else quantiles."""
+    distinct = np.unique(values)
+    if len(distinct) <= most + 1:
+        return np.asarray(distinct)
+    low, high = np.quantile(np.log(values) if (values > 0).all() else values, [0.05, 0.95])
+    found = np.linspace(low, high, most)
+    return np.asarray(np.exp(found) if (values > 0).all() else found)

@@ -1,0 +1,116 @@
+"""The metric over two inputs, with the runs and the compute-optimal frontier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from bayescale import estimate
+from bayescale.errors import UsageError
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
+from bayescale.plot import style
+from bayescale.plot.kinds import has_allocation, refused
+from bayescale.plot.subject import checked, subject
+from bayescale.predict import evaluate_draws
+
+POINTS = 41
+LEVELS = 12
+
+
+def surface(
+    fit: Any,
+    ax: Axes | None = None,
+    *,
+    beyond: float = 0.5,
+    interval: float = estimate.INTERVAL,
+    **held: Any,
+) -> Axes:
+    """The posterior median of the metric over the law's first two inputs: contours, the runs, the frontier.
+
+    What lies outside the runs' range of either input is paler.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of a law of two inputs or more.
+    ax : Axes, optional
+    beyond : float
+        Powers of ten to go on beyond the runs, either way.
+    interval : float
+        Mass of the frontier's interval.
+    **held : float
+        Values of the law's further inputs; the runs' geometric means by default.
+
+    Returns
+    -------
+    Axes
+    """
+    of = subject(checked(fit))
+    if len(of.law.inputs) < 2:
+        raise refused(of.law, f"a surface is of two inputs; {of.law.name} has {of.law.inputs[0]} alone")
+    if beyond < 0:
+        raise UsageError(f"beyond is how many powers of ten to go on beyond the data, from 0 up, not {beyond}")
+    first, second, *rest = of.law.inputs
+    fixed = of.further(tuple(rest), held)
+    limits, log = {}, {}
+    for name in (first, second):
+        seen = of.runs.inputs[name]
+        log[name] = style.is_log(seen)
+        low, high = style.padded(seen, 0.05, log=log[name])
+        limits[name] = (low / 10**beyond, high * 10**beyond) if log[name] else (low, high)
+    grid = {n: (np.geomspace if log[n] else np.linspace)(*limits[n], POINTS) for n in limits}
+    X, Y = np.meshgrid(grid[first], grid[second])
+    points = {first: X.ravel(), second: Y.ravel(), **{n: np.full(X.size, v) for n, v in fixed.items()}}
+    Z = np.median(evaluate_draws(of.found, of.law.metric, points), axis=0).reshape(X.shape)
+
+    (axis,) = style.panels(ax)
+    levels = _levels(Z)
+    axis.contourf(X, Y, Z, levels=levels, cmap="cividis_r", alpha=0.75, zorder=0, extend="both")
+    lines = axis.contour(X, Y, Z, levels=levels, colors="0.25", linewidths=0.5, zorder=1)
+    axis.clabel(lines, fontsize="x-small", fmt=lambda v: f"{v:.3g}")
+    _pale_outside(axis, of.runs.inputs[first], of.runs.inputs[second], limits[first], limits[second])
+    style.data(axis, of.runs.inputs[first], of.runs.inputs[second])
+    if has_allocation(of.law):
+        tokens = np.geomspace(limits["N"][0] * limits["D"][0], limits["N"][1] * limits["D"][1], 81)  # times parameters
+        best = of.allocate(FLOPS_PER_PARAMETER_TOKEN * tokens, fixed, interval)
+        # the frontier's interval runs along each budget's own line, from its lowest N to its highest
+        least, most = best["N"]["low"], best["N"]["high"]
+        axis.fill(
+            np.concatenate([least, most[::-1]]), np.concatenate([tokens / least, (tokens / most)[::-1]]),
+            color=style.OPTIMUM, alpha=0.25, linewidth=0, label=f"optimum, {interval:.0%}", zorder=2,
+        )  # fmt: skip
+        middle = best["N"]["median"]
+        axis.plot(middle, tokens / middle, color=style.OPTIMUM, label=f"optimum, {interval:.0%}", zorder=2)
+    for which, name in (("x", first), ("y", second)):
+        style.scale(axis, which, *limits[name], log=log[name])
+    axis.set(xlabel=style.label(first), ylabel=style.label(second))
+    text = "".join(f", {n} = {style.number(v)}" for n, v in fixed.items())
+    axis.set_title(f"{style.label(of.law.metric)}, {of.name}{text}", fontsize="medium")
+    style.legend(axis, ncols=3, **style.BELOW)
+    return axis
+
+
+def _levels(Z: np.ndarray) -> np.ndarray:
+    """Levels that lie alike in area, at round numbers."""
+    step = 10 ** np.floor(np.log10(np.ptp(Z) / LEVELS))
+    inner = np.quantile(Z, np.linspace(0.0, 1.0, LEVELS + 2)[1:-1])
+    return np.asarray(np.unique((inner / step).round() * step))
+
+
+def _pale_outside(
+    axis: Axes, x: np.ndarray, y: np.ndarray, wide: tuple[float, float], high: tuple[float, float]
+) -> None:
+    """Pale what lies outside the runs' range, and outline that range."""
+    left, right, bottom, top = x.min(), x.max(), y.min(), y.max()
+    for (x0, x1), (y0, y1) in (
+        ((wide[0], left), high), ((right, wide[1]), high),
+        ((left, right), (high[0], bottom)), ((left, right), (top, high[1])),
+    ):  # fmt: skip
+        axis.fill([x0, x1, x1, x0], [y0, y0, y1, y1], color="white", alpha=0.45, linewidth=0, zorder=1.2)
+    axis.add_patch(
+        Rectangle((left, bottom), right - left, top - bottom, fill=False, edgecolor="0.25", linestyle=":", zorder=1.3,
+                  label="range of the runs")
+    )  # fmt: skip

@@ -1,0 +1,126 @@
+"""What a report is about, a fit or a comparison, asked in one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayescale.errors import BayescaleError, UsageError
+from bayescale.fit import Fit
+
+if TYPE_CHECKING:
+    from bayescale.compare import Comparison
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A fit, or a comparison and its best fit.
+
+    Attributes
+    ----------
+    lead : Fit
+        The fit, or that of the law which the evidence favours.
+    weights : dict
+        Name -> weight of each law that predictions come from.
+    fits : dict of Fit
+    comparison : Comparison or None
+    interval : float
+        Mass of the intervals.
+    """
+
+    lead: Fit
+    weights: dict[str, float]
+    fits: dict[str, Fit]
+    comparison: Comparison | None
+    interval: float
+
+    @property
+    def converged(self) -> bool:
+        """Whether the numbers are an answer."""
+        return self.comparison.converged if self.comparison else self.lead.converged
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why they are not."""
+        return self.comparison.failures if self.comparison else self.lead.failures
+
+    @property
+    def metric(self) -> str:
+        """What the laws predict."""
+        return self.lead.law.metric
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What they predict it from, in the order of the lead's formula."""
+        return self.lead.law.inputs
+
+    @cached_property
+    def seen(self) -> dict[str, tuple[float, float]]:
+        """Least and greatest value of each input in the runs, with C = 6ND where the laws have N and D."""
+        from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
+
+        columns = dict(self.lead.runs.inputs)
+        if {"N", "D"} <= set(columns) and "C" not in columns:
+            columns["C"] = FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"]
+        return {n: (float(x.min()), float(x.max())) for n, x in columns.items()}
+
+    @property
+    def others(self) -> dict[str, float]:
+        """The inputs besides N and D, at the centre of the runs, where an allocation holds them."""
+        return {n: self.lead.centre.values[n] for n in self.inputs if n not in ("N", "D")}
+
+    @cached_property
+    def no_allocation(self) -> str:
+        """Why the laws do not split compute between N and D, or ''."""
+        if not {"N", "D"} <= set(self.inputs) or self.metric != "loss" or "C" in self.inputs:
+            return f"a law of {', '.join(self.inputs)} does not split compute between N and D"
+        if not self.weights:
+            return "no law has converged"
+        try:
+            self.allocate(np.array([10 ** round(np.log10(self.seen["C"][1]))]))
+        except BayescaleError as error:
+            return str(error)
+        return ""
+
+    def predict(self, **inputs: Any) -> pd.DataFrame:
+        """Predictions with intervals, averaged over the laws of a comparison."""
+        from bayescale.predict import predict
+
+        if self.comparison and self.weights:
+            return self.comparison.predict(interval=self.interval, **inputs)
+        return predict(self.lead, interval=self.interval, **inputs)
+
+    def allocate(self, budgets: Any) -> pd.DataFrame:
+        """The optimum of budgets, with intervals; where `no_allocation` says why there is none, an error."""
+        from bayescale.allocate import allocate
+
+        terms: Any = {"fixed": self.others} if self.others else {}
+        if self.comparison:
+            return self.comparison.allocate(budgets, interval=self.interval, **terms)
+        return allocate(self.lead, budgets, interval=self.interval, **terms)
+
+
+def subject_of(found: Any, interval: float) -> Subject:
+    """A fit or a comparison as a subject.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    if isinstance(found, Fit):
+        return Subject(found, {found.law.name: 1.0}, {found.law.name: found}, None, interval)
+    from bayescale.compare import Comparison
+
+    if not isinstance(found, Comparison):
+        raise UsageError(f"a report is of a fit or a comparison, not of {type(found).__name__}")
+    try:
+        weights = found.weights("evidence")
+    except BayescaleError:
+        weights = {}
+    best = max(weights, key=lambda n: weights[n]) if weights else next(iter(found.fits))
+    return Subject(found.fits[best], weights, {n: found.fits[n] for n in weights}, found, interval)
