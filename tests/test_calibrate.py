@@ -360,7 +360,7 @@ def test_the_command_is_interrupted(capsys: pytest.CaptureFixture[str], tmp_path
     def interrupt(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "ranked", interrupt)
+    monkeypatch.setattr(module, "in_blocks", interrupt)
     assert status("kaplan_n", "-o", str(tmp_path)) == 130
     assert "the same command goes on" in capsys.readouterr().err and (tmp_path / "kaplan_n.jsonl").is_file()
 

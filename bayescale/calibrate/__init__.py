@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import multiprocessing
-import pickle
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,8 @@ import pandas as pd
 from bayescale.calibrate import bands
 from bayescale.calibrate.design import ROWS, Design, design_of
 from bayescale.calibrate.file import FORMAT, append_results, begin_results, read_results, results_path
-from bayescale.calibrate.simulate import BLOCK, DRAWS, Ranked, Setting, ranked
+from bayescale.calibrate.simulate import BLOCK, DRAWS, Ranked, Setting
+from bayescale.calibrate.work import in_blocks
 from bayescale.declare import law_from
 from bayescale.errors import UsageError
 from bayescale.fit import METHODS
@@ -229,7 +227,7 @@ def calibrate(
     # a block for each process at least, and blocks of like size
     count = max(-(-len(todo) // BLOCK), min(processes, len(todo)))
     blocks = [part.tolist() for part in np.array_split(np.array(todo, int), count)] if todo else []
-    for results in _done(law, setting, blocks, processes, tick):
+    for results in in_blocks(law, setting, blocks, processes, tick):
         done |= {r.simulation: r for r in results}
         if path is not None:
             append_results(path, results)
@@ -282,45 +280,3 @@ def _described(setting: Setting) -> dict[str, Any]:
         "refit": setting.refit,
         "draws": DRAWS,
     }
-
-
-def _done(
-    law: Any, setting: Setting, blocks: list[list[int]], processes: int, tick: Callable[[int], None]
-) -> Iterator[list[Ranked]]:
-    """The blocks' results as they come."""
-    if processes == 1 or len(blocks) < 2:
-        for block in blocks:
-            yield ranked(setting, block, tick)
-        return
-    spec = law if isinstance(law, str) else _portable(setting.law)
-    work = partial(_in_process, spec, setting.likelihood, setting.design, setting.seed, setting.method, setting.refit)
-    with multiprocessing.get_context("spawn").Pool(processes, _quiet) as pool:
-        for results in pool.imap_unordered(work, blocks):
-            tick(len(results))
-            yield results
-
-
-def _portable(law: Law) -> tuple[type[Law], dict[str, Any]]:
-    changed = {n: v for n, v in law.items() if v is not getattr(type(law), n)}
-    try:
-        if type(law).__module__ == "__main__" or type(law).__module__.startswith("bayescale_law_"):
-            raise TypeError("another process cannot import it")
-        pickle.dumps((type(law), changed))
-    except (pickle.PicklingError, AttributeError, TypeError):
-        raise UsageError(
-            f"law {law.name} cannot be sent to other processes; declare it in a file and name it as 'file.py:Name', "
-            "or use processes=1"
-        ) from None
-    return type(law), changed
-
-
-def _quiet() -> None:
-    """An interrupt is the parent's affair."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _in_process(
-    spec: Any, likelihood: Any, design: Design, seed: int, method: str, refit: bool, block: list[int]
-) -> list[Ranked]:
-    law = law_from(spec) if isinstance(spec, str) else spec[0](**spec[1])
-    return ranked(Setting(law, likelihood, design, seed, method, refit), block)

@@ -11,6 +11,8 @@ from bayescale.posterior.target import Data, Line, Target
 
 STARTS = 24
 ITERATIONS = 200
+MANY = 4096
+"""Rows that determine where a mode is well enough to climb on from there."""
 WIDEST, NARROWEST = 1e-4, 1e-9
 """Half widths of the gradient's differences, in unconstrained coordinates."""
 
@@ -41,8 +43,13 @@ class Mode:
 def find_modes(target: Target, data: Data, starts: np.ndarray, climbs: int = STARTS) -> list[Mode]:
     """Climb from `climbs` of `starts`, shape (n, d), and return the distinct modes, the heaviest first.
 
-    Two thirds of them are the best starts; the others are any, for a mode that few prior draws are near.
+    Two thirds of them are the best starts; the others are any, for a mode that few prior draws are near. On a table of
+    many rows the long climbs see some of them, and only their ends are climbed from on all.
     """
+    if data.mask.sum() > MANY:
+        scale = np.maximum(starts.std(axis=0), 1e-6)
+        near = np.stack([mode.z for mode in find_modes(target, _some_rows(data), starts, climbs)])
+        return _distinct(*_climb(lambda z: target.evaluate(z, data), near, scale), scale)
     value, _ = target.evaluate(starts, data)
     order = np.argsort(-value)
     order = order[np.isfinite(value[order])]
@@ -50,6 +57,17 @@ def find_modes(target: Target, data: Data, starts: np.ndarray, climbs: int = STA
     best = np.concatenate([best, rest[:: max(1, 3 * len(rest) // climbs)][: climbs // 3]])
     scale = np.maximum(starts.std(axis=0), 1e-6)  # the prior's spread: a natural unit for steps
     return _distinct(*_climb(lambda z: target.evaluate(z, data), starts[best], scale), scale)
+
+
+def _some_rows(data: Data) -> Data:
+    """As many rows as a long climb sees, the same ones each time; priors stay stated at the whole table's centre."""
+    rows = np.random.default_rng(0).choice(np.flatnonzero(data.mask), MANY, replace=False)
+    return data._replace(
+        inputs={n: x[rows] for n, x in data.inputs.items()},
+        observed=data.observed[rows],
+        log_se=None if data.log_se is None else data.log_se[rows],
+        mask=np.ones(MANY, bool),
+    )
 
 
 def straightened(target: Target, data: Data, mode: Mode, line: Line, scale: np.ndarray) -> Mode:

@@ -1,0 +1,176 @@
+"""Simulation-based calibration of every registered law; writes docs/calibration.md and its pictures.
+
+    python benchmarks/calibration.py [--simulations 500] [--processes 1] [--results FOLDER] [--law NAME] [--page-only]
+
+Simulations are kept in FOLDER, a file a law, as `bayescale calibrate LAW -o FOLDER` writes them; an interrupted
+benchmark goes on where it stopped. --page-only writes the page from what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+import bayescale as bs
+from bayescale.calibrate import MASS, Calibration, bands, calibrate
+from bayescale.calibrate.design import RANGES
+from bayescale.calibrate.file import read_results
+from bayescale.calibrate.simulate import DRAWS
+from bayescale.plot import style
+from bayescale.progress import bar
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PICTURES = DOCS / "images" / "calibration"
+COLUMNS = 4
+
+
+def shipped() -> list[str]:
+    """The laws that ship."""
+    return [name for name, cls in bs.laws().items() if cls.__module__.startswith("bayescale.models")]
+
+
+def finished(name: str, folder: Path, simulations: int) -> bool:
+    """Whether a law's file has all its simulations."""
+    path = folder / f"{name}.jsonl"
+    return path.is_file() and len(read_results(path, {})) >= simulations
+
+
+def overview(found: dict[str, Calibration]) -> None:
+    """One picture: each law's quantities in their band."""
+    rows = -(-len(found) // COLUMNS)
+    figure, axes = plt.subplots(rows, COLUMNS, figsize=(9, 1.7 * rows), sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(found) :]:
+        axis.set_visible(False)
+    for axis, (name, one) in zip(axes.flat, found.items(), strict=False):
+        band = one.band()
+        at = band["at"].to_numpy()
+        style.uniform_band(axis, at, band["low"].to_numpy(), band["high"].to_numpy(), "")
+        for quantity, row in one.summary.iterrows():
+            look = {"color": style.POSTERIOR, "linewidth": 0.7} if row.inside else {"color": style.OPTIMUM, "zorder": 3}
+            style.ecdf_difference(axis, at, bands.ecdf(one.ranks[quantity].to_numpy()), **{"linewidth": 1.2, **look})
+        axis.set_title(name, fontsize="small")
+        axis.tick_params(labelsize="x-small")
+    figure.supxlabel("rank of the truth in the posterior", fontsize="small")
+    figure.supylabel("ECDF less uniform", fontsize="small")
+    figure.tight_layout(pad=0.6)
+    figure.savefig(PICTURES / "overview.png", dpi=110)
+    plt.close(figure)
+
+
+def picture(name: str, one: Calibration) -> None:
+    """A law's picture, with the names of quantities outside."""
+    axis = bs.plot.calibration(one)
+    axis.figure.savefig(PICTURES / f"{name}.png", dpi=80, bbox_inches="tight")
+    plt.close(axis.figure)
+
+
+def page(found: dict[str, Calibration], waiting: list[str], simulations: int) -> str:
+    """The results as a page of markdown."""
+    p = pd.concat({name: one.summary["p"] for name, one in found.items()})
+    adjusted = pd.Series(bands.holm(p.to_numpy()), index=p.index)
+    outside, failed = int((p < 1 - MASS).sum()), adjusted[adjusted < 1 - MASS]
+    smallest = p.idxmin()
+    refused = sum(len(one.failures) for one in found.values())
+    alone = sum(int((~one.methods.isin(["batch", "none"])).sum()) for one in found.values())
+    total = sum(one.simulations for one in found.values())
+    lines = [
+        "# Are the posteriors right?",
+        "",
+        f"`python benchmarks/calibration.py --simulations {simulations}` (one law: `bayescale calibrate chinchilla "
+        f"--simulations {simulations}`).",
+        "",
+        "Simulation-based calibration (Talts et al. 2018, [arXiv:1804.06788](https://arxiv.org/abs/1804.06788)): "
+        "constants are drawn from a law's prior, a table of runs is simulated with them, the law is fitted to it, and "
+        f"the constants are ranked among {DRAWS} nearly independent draws of the posterior. If the posterior is right, "
+        "prior, likelihood, coordinates and sampler together, ranks are uniform. What is ranked: every free constant, "
+        "the scatter's scale and tail, the mean curve and a new run at a point ten times beyond each input, N_opt at a "
+        "budget far beyond the rows and the tokens per parameter at one within them, and the log likelihood, which "
+        "finds posteriors that ignore data (Modrák et al. 2023, [arXiv:2211.02383](https://arxiv.org/abs/2211.02383)).",
+        "",
+        "Bands hold the whole ECDF of one quantity's ranks with probability 95 % (Säilynoja et al. 2022, "
+        "[arXiv:2103.10522](https://arxiv.org/abs/2103.10522)), computed exactly. Of many right quantities one in "
+        f"twenty leaves its band. {outside} of {len(p)} did here ({outside / len(p):.1%}). p is the probability that "
+        "uniform ranks stray as far; a quantity fails where p is too small for the number of quantities that were "
+        f"looked at (Holm 1979). The smallest of all is {p[smallest]:.2g} ({smallest[1]} of {smallest[0]}); among "
+        f"{len(p)} the smallest is below that with probability {1 - (1 - p[smallest]) ** len(p):.0%} if all are right. "
+        + (
+            "No quantity fails, neither within its law nor among all."
+            if failed.empty and all(one.summary["passed"].all() for one in found.values())
+            else f"Adjusted for all laws, these fail: {', '.join(f'{q} of {n}' for n, q in failed.index) or 'none'}."
+        ),
+        "",
+        "![ECDF of the ranks less the uniform one, each law, with 95 % bands](images/calibration/overview.png)",
+        "",
+        "| law | simulations | quantities | outside 95 % | smallest p | adjusted for the law | calibrated "
+        "| fitted alone | refused |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in found.items():
+        summary = one.summary
+        worst = summary["p"].idxmin()
+        by_itself = int((~one.methods.isin(["batch", "none"])).sum())
+        lines.append(
+            f"| [{name}](images/calibration/{name}.png) | {one.simulations} | {len(summary)} | "
+            f"{int((~summary['inside']).sum())} | {summary['p'].min():.2g} ({worst}) | {summary['adjusted'].min():.2g} "
+            f"| {'yes' if one.passed else 'NO'} | {by_itself} | {len(one.failures)} |"
+        )
+    spans = ", ".join(f"{n} {low:g} to {high:g}" for n, (low, high) in RANGES.items())
+    lines += [
+        "",
+        f"Every table has {next(iter(found.values())).design.rows} rows spread evenly over {spans} (those of the "
+        "law's inputs), with Student-t scatter whose scale and tail are drawn from their priors. Priors are stated at "
+        "a fixed centre: at one taken from the simulated losses they would see the data twice.",
+        "",
+        "The posteriors of many tables are drawn together: modes, coordinates and the kernel are those of `fit`, with "
+        "fewer starts of the search for modes, a higher target acceptance (.95, .99 where that fails) and trajectories "
+        "of 255 steps at most, and the draws are held to the checks of a fit (R-hat, ESS, divergences). A table whose "
+        f"draws do not pass is fitted alone by the ordinary sampler: {alone} of {total} ({alone / total:.1%}); "
+        f"{refused} were refused there, too. Ranks say nothing of such tables, and a fit of one says that it has not "
+        "converged.",
+    ]
+    if waiting:
+        lines += ["", f"Not run yet: {', '.join(waiting)}."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=500)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=Path("calibration"))
+    parser.add_argument("--law", action="append", help="only this one; once for each")
+    parser.add_argument("--page-only", action="store_true")
+    arguments = parser.parse_args()
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    found, waiting = {}, []
+    for name in arguments.law or shipped():
+        if arguments.page_only and not finished(name, arguments.results, arguments.simulations):
+            waiting.append(name)
+            continue
+        with bar() as progress:
+            one = calibrate(
+                name,
+                simulations=arguments.simulations,
+                processes=arguments.processes,
+                output=arguments.results,
+                progress=progress,
+            )
+        print(f"{name}: smallest p {np.min(one.summary['p']):.2g}, {one.seconds:.0f} s", flush=True)
+        picture(name, one)
+        found[name] = one
+    if found:
+        overview(found)
+        (DOCS / "calibration.md").write_text(page(found, waiting, arguments.simulations), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
