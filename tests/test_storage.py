@@ -221,11 +221,12 @@ def test_a_users_law_is_given_again(own_law: Path, table: pd.DataFrame, tmp_path
 def test_a_failed_write_leaves_what_was_there(small_fit: Fit, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = copy.read_bytes()
 
-    def half(tree: Any, path: Path, **_: Any) -> None:
-        Path(path).write_bytes(b"half")
+    def half(path: Path, content: bytes) -> None:
+        with open(path, "wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(xarray.DataTree, "to_netcdf", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(UsageError, match=r"cannot write .*copy.nc: No space left on device"):
         small_fit.save(copy)
     assert copy.read_bytes() == before and os.listdir(copy.parent) == ["copy.nc"]

@@ -1,0 +1,442 @@
+"""Every law written a second time, in NumPy alone, from the formulas and priors that `bayescale laws NAME` prints.
+
+Nothing here imports JAX, NumPyro or bayescale: a slip in a law, a prior, a change of variables or the likelihood shows
+as a disagreement between two posteriors. A `Twin` states its priors of quantities at the data's centre, turns
+quantities into constants, and constants into the metric. Its density is of coordinates in which the prior is standard
+normal, a batch of points at once; `Posterior.sample` draws from it with emcee's ensemble, started at a mode of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import emcee
+import numpy as np
+from scipy import optimize, special
+
+Array = np.ndarray[Any, Any]
+Numbers = dict[str, Any]
+PF_DAY = 1e15 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """log q ~ Normal(mu, s)."""
+
+    mu: float
+    s: float
+
+    def quantity(self, u: Any) -> Any:
+        """q of a coordinate u, a standard normal one under the prior."""
+        return np.exp(self.mu + self.s * u)
+
+
+@dataclass(frozen=True)
+class Beta:
+    """q ~ Beta(a, b)."""
+
+    a: float
+    b: float
+
+    def quantity(self, u: Any) -> Any:
+        """q of a coordinate u, a standard normal one under the prior."""
+        return special.betaincinv(self.a, self.b, special.ndtr(u))
+
+
+Prior = LogNormal | Beta
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A law, its priors and a table to try it on.
+
+    Attributes
+    ----------
+    priors : mapping
+        Of what is stated about each free constant, by the constant's name.
+    constants : callable
+        (quantities, centre) -> constants.
+    curve : callable
+        (constants, inputs) -> metric.
+    truth : mapping
+        Constants that the table is simulated with.
+    design : mapping
+        Input -> its values, row by row.
+    metric : str
+    noise : float
+        Scale of the simulated scatter.
+    """
+
+    priors: Mapping[str, Prior]
+    constants: Callable[[Numbers, Numbers], Numbers]
+    curve: Callable[[Numbers, Numbers], Any]
+    truth: Mapping[str, float]
+    design: Mapping[str, Array]
+    metric: str = "loss"
+    noise: float = 0.01
+
+    def table(self, seed: int) -> dict[str, Array]:
+        """Simulated rows: the inputs and the metric."""
+        rng = np.random.default_rng(seed)
+        mean = self.curve(dict(self.truth), dict(self.design))
+        return {**self.design, self.metric: mean * np.exp(self.noise * rng.standard_t(5, len(mean)))}
+
+
+SCATTER: dict[str, dict[str, Prior]] = {
+    "student_t": {"sigma": LogNormal(log(0.01), 1.0), "nu": LogNormal(log(5.0), 1.0)},
+    "normal": {"sigma": LogNormal(log(0.01), 1.0)},
+    "laplace": {"sigma": LogNormal(log(0.01), 1.0)},
+}
+
+
+def log_scatter(residual: Any, scale: Any, nu: Any, likelihood: str) -> Any:
+    """Log density of residuals on the log scale."""
+    r = residual / scale
+    if likelihood == "normal":
+        return -0.5 * r * r - np.log(scale) - 0.5 * log(2 * np.pi)
+    if likelihood == "laplace":
+        return -np.abs(r) - np.log(2 * scale)
+    normaliser = special.gammaln((nu + 1) / 2) - special.gammaln(nu / 2) - 0.5 * np.log(np.pi * nu)
+    return normaliser - np.log(scale) - (nu + 1) / 2 * np.log1p(r * r / nu)
+
+
+class Posterior:
+    """A twin given a table: a density of coordinates of shape (batch, d)."""
+
+    def __init__(self, twin: Twin, table: Mapping[str, Array], likelihood: str = "student_t") -> None:
+        self.twin, self.likelihood = twin, likelihood
+        self.inputs = {n: np.asarray(table[n], float) for n in twin.design}
+        self.log_observed = np.log(table[twin.metric])
+        self.centre = {n: float(np.exp(np.log(x).mean())) for n, x in self.inputs.items()}
+        self.centre[twin.metric] = float(np.median(table[twin.metric]))
+        se = table.get(f"{twin.metric}_se")
+        self.log_se = 0.0 if se is None else np.asarray(se) / table[twin.metric]
+        self.priors: dict[str, Prior] = {**twin.priors, **SCATTER[likelihood]}
+
+    def quantities(self, u: Array) -> Numbers:
+        return {n: p.quantity(u[:, i, None]) for i, (n, p) in enumerate(self.priors.items())}
+
+    def constants(self, u: Array) -> dict[str, Array]:
+        """The law's and the scatter's constants, shape (batch,) each."""
+        q = self.quantities(u)
+        found = {**self.twin.constants(q, self.centre), **{n: q[n] for n in SCATTER[self.likelihood]}}
+        return {n: np.asarray(x)[:, 0] for n, x in found.items() if np.ndim(x)}
+
+    def log_posterior(self, u: Array) -> Array:
+        """Log of prior times likelihood, up to a constant, shape (batch,)."""
+        with np.errstate(all="ignore"):
+            q = self.quantities(u)
+            mean = self.twin.curve(self.twin.constants(q, self.centre), self.inputs)
+            scale = np.sqrt(q["sigma"] ** 2 + self.log_se**2)
+            rows = log_scatter(self.log_observed - np.log(mean), scale, q.get("nu"), self.likelihood)
+            total: Array = rows.sum(axis=1) - 0.5 * (u * u).sum(axis=1)
+        return np.where(np.isfinite(total), total, -np.inf)
+
+    def mode(self, seed: int, starts: int = 12) -> tuple[Array, float]:
+        """The highest of the maxima that simplex searches from prior draws find."""
+        rng = np.random.default_rng(seed)
+        draws = rng.standard_normal((2000, len(self.priors)))
+        best = draws[np.argsort(-self.log_posterior(draws))[:starts]]
+
+        def cost(u: Array) -> float:
+            return min(-float(self.log_posterior(u[None])[0]), 1e100)
+
+        found = []
+        for start in best:
+            for _ in range(3):  # a simplex that has collapsed goes on when it is opened again
+                end = optimize.minimize(cost, start, method="Nelder-Mead", options={"maxiter": 1500, "fatol": 1e-5})
+                start = end.x
+            found.append((start, -float(end.fun)))
+        return max(found, key=lambda x: x[1])
+
+    def sample(self, seed: int, walkers: int = 64, burn: int = 1500, most: int = 24000) -> Ensemble:
+        """Draws from emcee's ensemble with differential-evolution moves, started about `mode`.
+
+        The ensemble goes on until it is 80 autocorrelation times long. emcee 3.1.6's DESnookerMove is left out: alone,
+        it gave a posterior of kaplan_n three quarters as wide as every other move.
+        """
+        rng = np.random.default_rng(seed)
+        peak, _ = self.mode(seed)
+        np.random.seed(seed)  # noqa: NPY002  (emcee draws from NumPy's global state)
+        moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.StretchMove(), 0.2)]
+        sampler = emcee.EnsembleSampler(walkers, len(peak), self.log_posterior, vectorize=True, moves=moves)
+        state = sampler.run_mcmc(peak + 0.05 * rng.standard_normal((walkers, len(peak))), burn)
+        sampler.reset()
+        while sampler.iteration < most:
+            state = sampler.run_mcmc(state, 3000)
+            if sampler.iteration > 80 * max(times(sampler.get_chain()[:, :, i]) for i in range(len(peak))):
+                break
+        chain = sampler.get_chain()
+        flat = self.constants(chain.reshape(-1, len(peak)))
+        return Ensemble({n: x.reshape(chain.shape[:2]) for n, x in flat.items()})
+
+
+def times(values: Array) -> float:
+    """Autocorrelation time of the ensemble's mean, of values of shape (step, walker)."""
+    return max(1.0, float(emcee.autocorr.integrated_time(values.mean(axis=1), tol=0)[0]))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Draws of constants, shape (step, walker) each."""
+
+    draws: dict[str, Array]
+
+    @staticmethod
+    def mean(values: Array) -> tuple[float, float]:
+        """The mean of values of shape (step, walker), and its Monte Carlo error."""
+        of_steps = values.mean(axis=1)
+        return float(of_steps.mean()), float(of_steps.std() * np.sqrt(times(values) / len(of_steps)))
+
+
+# --- the laws ---------------------------------------------------------------------------------------------------------
+
+
+def mesh(**axes: Array) -> dict[str, Array]:
+    """Every combination of the axes' values, row by row."""
+    return dict(zip(axes, (a.ravel() for a in np.meshgrid(*axes.values(), indexing="ij")), strict=True))
+
+
+def power_law(x: str, floor: str | None, exponent: str, scale: str, priors: Mapping[str, Prior], **rest: Any) -> Twin:
+    """floor + (scale/x)^exponent, stated by the shares of the metric that its terms have at the centre."""
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {
+            **({floor: q[floor] * at["loss"]} if floor else {}),
+            exponent: q[exponent],
+            scale: at[x] * (q[scale] * at["loss"]) ** (1 / q[exponent]),
+        }
+
+    def curve(k: Numbers, inputs: Numbers) -> Any:
+        return (k[floor] if floor else 0.0) + np.exp(k[exponent] * (np.log(k[scale]) - np.log(inputs[x])))
+
+    return Twin(priors, constants, curve, **rest)
+
+
+EXPONENT, WHOLE = LogNormal(log(0.07), 0.6), LogNormal(0.0, 0.3)
+FLOORED: dict[str, Prior] = {"L_inf": Beta(2.0, 1.2), "alpha": LogNormal(log(0.2), 0.7)}
+REDUCIBLE = LogNormal(log(0.3), 0.8)
+SIZES, TOKENS, FLOPS = np.geomspace(1e6, 1e9, 16), np.geomspace(3e7, 3e10, 16), np.geomspace(1e-5, 1e2, 18) * PF_DAY
+GRID = mesh(N=np.geomspace(3e7, 1e10, 6), D=np.geomspace(5e8, 3e11, 6))
+SMALL_GRID = mesh(N=np.geomspace(1e6, 1e9, 6), D=np.geomspace(3e7, 2e10, 6))
+
+
+def chinchilla(at_centre: Mapping[str, Prior], *, floor: bool = True, tied: bool = False, **truth: float) -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        alpha, beta = q["alpha"], q["alpha" if tied else "beta"]
+        k = {"A": q["A"] * at["loss"] * at["N"] ** alpha, "alpha": alpha}
+        k |= {"B": q["B"] * at["loss"] * at["D"] ** beta, "beta": beta}
+        return {"E": q["E"] * at["loss"], **k} if floor else k
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return k.get("E", 0.0) + k["A"] / x["N"] ** k["alpha"] + k["B"] / x["D"] ** k["beta"]
+
+    return Twin(at_centre, constants, curve, truth, GRID)
+
+
+def coupled() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        E, k, alpha, beta, L0 = q["E"] * at["loss"], q["k"], q["alpha"], q["beta"], at["loss"]
+        A, B = (q["A"] * L0) ** (1 / k) * at["N"] ** alpha, (q["B"] * L0) ** (1 / k) * at["D"] ** beta
+        return {"E": E, "A": A, "alpha": alpha, "B": B, "beta": beta, "k": k}
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        return c["E"] + (c["A"] * x["N"] ** -c["alpha"] + c["B"] * x["D"] ** -c["beta"]) ** c["k"]
+
+    priors: dict[str, Prior] = {
+        "E": Beta(1, 1), "k": LogNormal(log(0.8), 0.4), "A": SHARE, "alpha": CHINCHILLA_EXPONENT, "B": SHARE,
+        "beta": CHINCHILLA_EXPONENT,
+    }  # fmt: skip
+    truth = {"E": 1.7, "A": 900.0, "alpha": 0.42, "B": 3500.0, "beta": 0.45, "k": 0.8}
+    return Twin(priors, constants, curve, truth, GRID)
+
+
+def kaplan_joint(priors: Mapping[str, Prior], floor: bool, truth: Mapping[str, float]) -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        of_d, of_n = q["alpha_D"], q["alpha_N"] * q["alpha_D"]
+        k = {"alpha_N": of_n, "alpha_D": of_d, "N_c": at["N"] * (q["N_c"] * at["loss"]) ** (1 / of_n)}
+        k["D_c"] = at["D"] * (q["D_c"] * at["loss"]) ** (1 / of_d)
+        return {"E": q["E"] * at["loss"], **k} if floor else k
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        inner = np.exp(k["alpha_N"] / k["alpha_D"] * np.log(k["N_c"] / x["N"])) + k["D_c"] / x["D"]
+        return k.get("E", 0.0) + inner ** k["alpha_D"]
+
+    return Twin(priors, constants, curve, truth, SMALL_GRID)
+
+
+def critical_batch() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {"alpha_B": q["alpha_B"], "B_star": q["B_star"] * at["B_crit"] * at["loss"] ** (1 / q["alpha_B"])}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return np.exp(np.log(k["B_star"]) - np.log(x["loss"]) / k["alpha_B"])
+
+    priors: dict[str, Prior] = {"alpha_B": LogNormal(-log(4.8), 0.5), "B_star": LogNormal(0.0, 0.5)}
+    losses = {"loss": np.linspace(2.3, 5, 16)}
+    return Twin(priors, constants, curve, {"alpha_B": 0.21, "B_star": 2.1e8}, losses, metric="B_crit", noise=0.1)
+
+
+def batch_sweep() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {"S_min": q["S_min"] * at["S"], "B_crit": q["B_crit"] * at["B"]}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return k["S_min"] + k["S_min"] * k["B_crit"] / x["B"]
+
+    priors: dict[str, Prior] = {"S_min": LogNormal(log(0.5), 1.0), "B_crit": LogNormal(0.0, 1.5)}
+    batches = {"B": np.geomspace(3e4, 1e7, 14)}
+    return Twin(priors, constants, curve, {"S_min": 2000.0, "B_crit": 1e6}, batches, metric="S", noise=0.05)
+
+
+def transfer_offset() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {"delta": q["delta"] * at["transfer_loss"] - at["loss"]}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return x["loss"] + k["delta"]
+
+    losses = {"loss": np.linspace(2.3, 5, 16)}
+    return Twin({"delta": WHOLE}, constants, curve, {"delta": 0.35}, losses, metric="transfer_loss")
+
+
+STEPS_PRIORS: dict[str, Prior] = {
+    "alpha_N": EXPONENT, "N_c": LogNormal(log(0.8), 0.3), "alpha_S": LogNormal(log(0.7), 0.4),
+    "S_c": LogNormal(log(0.15), 0.8),
+}  # fmt: skip
+TABLE_3 = {"alpha_N": 0.077, "N_c": 6.5e13, "alpha_S": 0.76, "S_c": 2.1e3}
+
+
+def steps_constants(q: Numbers, at: Numbers) -> Numbers:
+    return {
+        "alpha_N": q["alpha_N"], "N_c": at["N"] * (q["N_c"] * at["loss"]) ** (1 / q["alpha_N"]),
+        "alpha_S": q["alpha_S"], "S_c": at["S"] * (q["S_c"] * at["loss"]) ** (1 / q["alpha_S"]),
+    }  # fmt: skip
+
+
+def kaplan_ns() -> Twin:
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return (k["N_c"] / x["N"]) ** k["alpha_N"] + (k["S_c"] / x["S"]) ** k["alpha_S"]
+
+    design = mesh(N=np.geomspace(1e6, 1e9, 5), S=np.geomspace(3e3, 2e5, 6))
+    return Twin(STEPS_PRIORS, steps_constants, curve, TABLE_3, design)
+
+
+def kaplan_nsb() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        k = steps_constants(q, at)
+        return {**k, "alpha_B": q["alpha_B"], "B_star": q["B_star"] * at["loss"] ** (1 / q["alpha_B"])}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        """Newton's method from the left on a convex decreasing function of log L: it never overshoots."""
+        size, slowest = (k["N_c"] / x["N"]) ** k["alpha_N"], (k["S_c"] / x["S"]) ** k["alpha_S"]
+        batch, alpha_S, alpha_B = k["B_star"] / x["B"], k["alpha_S"], k["alpha_B"]
+        u = np.log(size + slowest)
+        for _ in range(60):
+            small = batch * np.exp(-u / alpha_B)
+            steps = slowest * (1 + small) ** alpha_S
+            value = np.log(size + steps) - u
+            slope = -steps / (size + steps) * alpha_S * small / (1 + small) / alpha_B - 1
+            u = u - value / slope
+            if not np.nanmax(np.abs(value)) > 1e-12:
+                break
+        return np.exp(u)
+
+    priors = {**STEPS_PRIORS, "alpha_B": LogNormal(-log(4.8), 0.5), "B_star": LogNormal(log(1e6), 1.0)}
+    design = mesh(N=np.geomspace(1e6, 1e9, 3), S=np.geomspace(3e3, 2e5, 3), B=np.geomspace(3e4, 8e6, 4))
+    return Twin(priors, constants, curve, {**TABLE_3, "alpha_B": 0.21, "B_star": 2.1e8}, design)
+
+
+def seed_max() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        k = {"L_inf": q["L_inf"] * at["loss"]}
+        for x in "NDC":
+            k |= {f"alpha_{x}": q[f"alpha_{x}"]}
+            k |= {f"{x}_c": at[x] * (q[f"{x}_c"] * at["loss"]) ** (1 / q[f"alpha_{x}"])}
+        return k
+
+    def curve(k: Numbers, inputs: Numbers) -> Any:
+        terms = [k[f"alpha_{x}"] * (np.log(k[f"{x}_c"]) - np.log(inputs[x])) for x in "NDC"]
+        top = np.maximum(np.maximum(*terms[:2]), terms[2])
+        return k["L_inf"] + np.exp(top) * sum(np.exp(32 * (t - top)) for t in terms) ** (1 / 32)
+
+    share = LogNormal(log(0.7), 0.4)
+    priors: dict[str, Prior] = {"L_inf": Beta(1.0, 3.0)}
+    for x in "NDC":
+        priors |= {f"alpha_{x}": EXPONENT, f"{x}_c": share}
+    x, plenty = np.linspace(0, 1, 10), np.ones(10)
+    design = {  # three sweeps, each with one bottleneck
+        "N": np.r_[10 ** (5 + 3 * x), 1e13 * plenty, 1e13 * plenty],
+        "D": np.r_[1e14 * plenty, 10 ** (7 + 3 * x), 1e14 * plenty],
+        "C": np.r_[1e27 * plenty, 1e27 * plenty, 10 ** (15 + 4 * x)],
+    }
+    truth = {"alpha_N": 0.076, "N_c": 8.8e13, "alpha_D": 0.095, "D_c": 5.4e13, "alpha_C": 0.05, "L_inf": 0.4}
+    return Twin(priors, constants, curve, {**truth, "C_c": 3.1e8 * PF_DAY}, design)
+
+
+SHARE, HALF = LogNormal(log(0.15), 0.8), LogNormal(log(0.5), 0.8)
+CHINCHILLA_EXPONENT, ALONE = LogNormal(log(0.3), 0.5), LogNormal(log(0.14), 0.6)
+OF_CHINCHILLA: dict[str, Prior] = {
+    "E": Beta(2.0, 1.2), "A": SHARE, "alpha": CHINCHILLA_EXPONENT, "B": SHARE, "beta": CHINCHILLA_EXPONENT,
+}  # fmt: skip
+BESIROGLU = {"E": 1.8172, "A": 482.01, "alpha": 0.3478, "B": 2085.43, "beta": 0.3658}
+RATIO = LogNormal(log(0.75), 0.4)
+JOINT: dict[str, Prior] = {
+    "alpha_N": RATIO, "alpha_D": LogNormal(log(0.1), 0.5), "N_c": LogNormal(log(0.9), 0.3),
+    "D_c": LogNormal(log(0.9), 0.3),
+}  # fmt: skip
+JOINT_E: dict[str, Prior] = {
+    "E": Beta(1, 1), "alpha_N": RATIO, "alpha_D": LogNormal(log(0.2), 0.6), "N_c": LogNormal(log(0.4), 0.6),
+    "D_c": LogNormal(log(0.4), 0.6),
+}  # fmt: skip
+
+TWINS: dict[str, Twin] = {
+    "chinchilla": chinchilla(OF_CHINCHILLA, **BESIROGLU),
+    "chinchilla_tied": chinchilla(
+        {n: p for n, p in OF_CHINCHILLA.items() if n != "beta"}, tied=True, E=1.8, A=560.0, alpha=0.35, B=1500.0,
+        beta=0.35,
+    ),
+    "chinchilla_no_floor": chinchilla(
+        {"A": HALF, "alpha": ALONE, "B": HALF, "beta": ALONE}, floor=False, A=20.0, alpha=0.13, B=40.0, beta=0.14
+    ),
+    "coupled": coupled(),
+    "kaplan_n": power_law(
+        "N", None, "alpha_N", "N_c", {"alpha_N": EXPONENT, "N_c": WHOLE},
+        truth={"alpha_N": 0.076, "N_c": 8.8e13}, design={"N": SIZES},
+    ),
+    "kaplan_d": power_law(
+        "D", None, "alpha_D", "D_c", {"alpha_D": EXPONENT, "D_c": WHOLE},
+        truth={"alpha_D": 0.095, "D_c": 5.4e13}, design={"D": TOKENS},
+    ),
+    "kaplan_c": power_law(
+        "C", None, "alpha_C", "C_c", {"alpha_C": EXPONENT, "C_c": WHOLE},
+        truth={"alpha_C": 0.057, "C_c": 1.6e7 * PF_DAY}, design={"C": FLOPS},
+    ),
+    "kaplan_cmin": power_law(
+        "C", None, "alpha_C", "C_c", {"alpha_C": EXPONENT, "C_c": WHOLE},
+        truth={"alpha_C": 0.050, "C_c": 3.1e8 * PF_DAY}, design={"C": FLOPS},
+    ),
+    "power_law_n": power_law(
+        "N", "L_inf", "alpha", "N_c", {**FLOORED, "N_c": REDUCIBLE},
+        truth={"L_inf": 1.7, "alpha": 0.34, "N_c": 2e7}, design={"N": SIZES},
+    ),
+    "power_law_d": power_law(
+        "D", "L_inf", "alpha", "D_c", {**FLOORED, "D_c": REDUCIBLE},
+        truth={"L_inf": 1.7, "alpha": 0.28, "D_c": 8e8}, design={"D": TOKENS},
+    ),
+    "power_law_c": power_law(
+        "C", "L_inf", "alpha", "C_c", {**FLOORED, "C_c": REDUCIBLE},
+        truth={"L_inf": 1.7, "alpha": 0.15, "C_c": 1e18}, design={"C": FLOPS},
+    ),
+    "kaplan_nd": kaplan_joint(JOINT, False, {"alpha_N": 0.076, "alpha_D": 0.103, "N_c": 6.4e13, "D_c": 1.8e13}),
+    "kaplan_e": kaplan_joint(JOINT_E, True, {"E": 1.5, "alpha_N": 0.19, "alpha_D": 0.24, "N_c": 4e9, "D_c": 1e10}),
+    "kaplan_ns": kaplan_ns(),
+    "kaplan_nsb": kaplan_nsb(),
+    "critical_batch": critical_batch(),
+    "batch_sweep": batch_sweep(),
+    "transfer_offset": transfer_offset(),
+    "seed_max": seed_max(),
+}  # fmt: skip

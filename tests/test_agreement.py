@@ -1,0 +1,131 @@
+"""Agreement: every law's posterior against the same model written again in NumPy and sampled by emcee."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from independent import TWINS, Beta, Posterior
+from scipy import special, stats
+
+from bayescale.fit import fit
+from bayescale.law import laws
+from bayescale.likelihood import likelihood_from
+from bayescale.posterior.diagnostics import ess_mean
+from bayescale.posterior.target import centre_of, padded, target_of
+
+SHIPPED = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
+WITHIN = 4.5
+"""Monte Carlo errors: of 700 comparisons 0.005 are beyond by chance."""
+PRECISE = 0.06
+"""Of a posterior sd: a comparison whose errors are larger could not tell two posteriors apart."""
+
+
+def test_every_law_has_a_twin() -> None:
+    assert set(SHIPPED) == set(TWINS), "write a law's formula and priors again in tests/independent.py"
+    for name in SHIPPED:
+        law, twin = laws()[name](), TWINS[name]
+        assert (law.metric, set(law.inputs), set(law.free)) == (twin.metric, set(twin.design), set(twin.priors)), name
+
+
+def coordinates(target: Any, posterior: Posterior, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The engine's coordinates of the twin's, and log |dz/du|."""
+    z, log_jacobian = np.empty_like(u), np.zeros(len(u))
+    order = [site.removesuffix("_stated") for site in target.sites]
+    assert sorted(order) == sorted(posterior.priors)
+    for i, (name, prior) in enumerate(posterior.priors.items()):
+        q = prior.quantity(u[:, i])
+        if isinstance(prior, Beta):
+            z[:, order.index(name)] = special.logit(q)
+            # dq/du = phi(u) / density(q), dz/dq = 1 / (q (1 - q))
+            log_jacobian += stats.norm.logpdf(u[:, i]) - stats.beta.logpdf(q, prior.a, prior.b) - np.log(q * (1 - q))
+        else:
+            z[:, order.index(name)] = np.log(q)
+            log_jacobian += np.log(prior.s)
+    return z, log_jacobian
+
+
+@pytest.mark.parametrize(
+    ("name", "likelihood"),
+    [*((name, "student_t") for name in TWINS), ("chinchilla", "normal"), ("batch_sweep", "laplace")],
+)
+def test_the_densities_are_the_same_function(name: str, likelihood: str) -> None:
+    twin = TWINS[name]
+    table = twin.table(3)
+    if likelihood == "normal":
+        table[f"{twin.metric}_se"] = 0.01 * table[twin.metric] * np.linspace(0.1, 3, len(table[twin.metric]))
+    posterior = Posterior(twin, table, likelihood)
+    inputs, observed = posterior.inputs, table[twin.metric]
+    target = target_of(laws()[name](), likelihood_from(likelihood))
+    at = centre_of(inputs, twin.metric, observed)
+    data = padded(inputs, observed, table.get(f"{twin.metric}_se"), at, twin.metric)
+    u = np.random.default_rng(5).normal(0, 0.8, (100, len(posterior.priors)))
+    z, log_jacobian = coordinates(target, posterior, u)
+    ours, theirs = target.evaluate(z, data)[0] + log_jacobian, posterior.log_posterior(u)
+    finite = np.isfinite(theirs)  # a metric's law may go negative, where it has no density
+    assert np.array_equal(finite, np.isfinite(ours)) and finite.sum() > 30
+    difference = (ours - theirs)[finite]
+    np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-8 * np.abs(theirs[finite]).max())
+    here = posterior.constants(u)
+    for constant, there in target.constants_at(z, data).items():
+        np.testing.assert_allclose(here[constant], there, rtol=1e-9, err_msg=constant)
+
+
+def test_the_twins_scatter_is_scipys() -> None:
+    from independent import log_scatter
+
+    residual, scale, nu = np.linspace(-3, 3, 13), 0.4, 2.7
+    scipys = {
+        "student_t": stats.t(nu, scale=scale),
+        "normal": stats.norm(scale=scale),
+        "laplace": stats.laplace(scale=scale),
+    }
+    for name, distribution in scipys.items():
+        np.testing.assert_allclose(log_scatter(residual, scale, nu, name), distribution.logpdf(residual), rtol=1e-12)
+
+
+VARIED = [
+    ("chinchilla", {"likelihood": "normal"}),
+    ("power_law_n", {"likelihood": "laplace"}),
+    ("kaplan_nd", {"se": True}),
+]
+CASES: list[tuple[str, dict[str, Any]]] = [*((name, {}) for name in TWINS), *VARIED]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "change"), CASES, ids=lambda x: x if isinstance(x, str) else "-".join(x) or "default")
+def test_the_posteriors_agree(name: str, change: dict[str, Any]) -> None:
+    """Means, variances and 5 and 95 % quantiles of every constant, within the Monte Carlo errors of both."""
+    twin, likelihood = TWINS[name], change.get("likelihood", "student_t")
+    table = twin.table(1)
+    if "se" in change:
+        table["loss_se"] = table["loss"] * np.linspace(0.001, 0.02, len(table["loss"]))
+    found = fit(name, pd.DataFrame(table), likelihood=likelihood)
+    assert found.converged, found.failures
+    ensemble = Posterior(twin, table, likelihood).sample(0)
+    assert set(ensemble.draws) >= set(found.constants) - {"beta"}
+    compared = {}
+    for constant, theirs in ensemble.draws.items():
+        ours = found.constants[constant]
+        if (ours > 0).all() and (theirs > 0).all():
+            ours, theirs = np.log(ours), np.log(theirs)
+        unit, middle = theirs.std(), theirs.mean()
+        statistics = {
+            "mean": lambda x, c=middle, s=unit: (x - c) / s,
+            "variance": lambda x, c=middle, s=unit: ((x - c) / s) ** 2,
+        }
+        for q in (0.05, 0.95):
+            cut = float(np.quantile(theirs, q))
+            statistics[f"{q:.0%}"] = lambda x, c=cut: (x < c).astype(float)
+        for label, of in statistics.items():
+            here, there = of(ours), of(theirs)
+            mean, error = ensemble.mean(there)
+            total = np.hypot(error, here.std() / np.sqrt(min(ess_mean(here), here.size)))
+            if label == "mean":
+                assert total < PRECISE, (constant, total)
+            compared[constant, label] = (here.mean() - mean) / total
+    assert all(abs(z) < WITHIN for z in compared.values()), {
+        k: round(float(z), 1) for k, z in compared.items() if abs(z) > 3
+    }
