@@ -13,6 +13,10 @@ from bayescale.posterior.target import Data, Line, Target
 DEGREES = 5.0
 """Of the proposal: heavier tails than the posterior's, so that weights stay bounded."""
 
+DRAWS, FEW = 4096, 1024
+MANY_ROWS = 100_000
+"""A table of more rows gets few draws: each costs a pass over it, and its posterior is near the proposal."""
+
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
@@ -56,15 +60,16 @@ class Weighted:
 
 
 def importance_sample(
-    target: Target, data: Data, mode: Mode, line: Line, rng: np.random.Generator, draws: int = 4096, refits: int = 1
+    target: Target, data: Data, mode: Mode, line: Line, rng: np.random.Generator, draws: int = DRAWS, refits: int = 1
 ) -> Weighted:
     """Draw from a Student-t about a mode, weight by the posterior, and refit the proposal `refits` times.
 
-    The mode is one in the straightened coordinates of `line`.
+    The mode is one in the straightened coordinates of `line`. Above `MANY_ROWS` rows there are `FEW` draws.
     """
     location, factor = mode.z, np.linalg.cholesky(mode.covariance)
+    draws = min(draws, FEW) if len(data.mask) > MANY_ROWS else draws
     for refit in range(refits + 1):
-        size = draws if refit == refits else min(draws, 1024)
+        size = draws if refit == refits else min(draws // 2, FEW)
         weighted = _weigh(target, data, line, location, factor, rng, size)
         location, factor = weighted.location, weighted.factor
     return weighted

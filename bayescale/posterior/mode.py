@@ -108,7 +108,9 @@ def _climb(evaluate: Evaluate, z: np.ndarray, scale: np.ndarray) -> Climbed:
         z[rows[better]], value[rows[better]] = trial[better], new_value[better]
         gradient[rows[better]] = new_gradient[better]
         damping[rows] = np.where(better, damping[rows] / 5, damping[rows] * 6)
-        active[rows[(gain < 1e-9) | (damping[rows] > 1e8)]] = False
+        # the density of a large table is a large number, of which less is left after rounding
+        done = 1e-9 * np.maximum(1.0, 1e-3 * np.abs(value[rows]))
+        active[rows[(gain < done) | (damping[rows] > 1e8)]] = False
     return z, value, gradient, _hessians(evaluate, z, width)
 
 

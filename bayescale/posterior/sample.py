@@ -298,8 +298,9 @@ def _in_z(target: Target, data: Data, frame: nuts.Frame, w: np.ndarray) -> tuple
 
 
 def _quick(target: Target, data: Data, weighted: Weighted, rng: np.random.Generator, effort: Effort) -> _Outcome:
-    y = weighted.resample(effort.chains * effort.draws, rng)
-    z = in_blocks(target.bend, y, data, weighted.line)[0].reshape(effort.chains, effort.draws, -1)
+    draws = min(effort.draws, len(weighted.y) // effort.chains)
+    y = weighted.resample(effort.chains * draws, rng)
+    z = in_blocks(target.bend, y, data, weighted.line)[0].reshape(effort.chains, draws, -1)
     constants = target.constants_at(z, data)
     failures: tuple[str, ...] = ()
     if not weighted.k_hat < K_HAT_QUICK:
@@ -312,7 +313,8 @@ def _quick(target: Target, data: Data, weighted: Weighted, rng: np.random.Genera
             f"the importance weights are too uneven (log evidence known to {weighted.log_evidence_se:.2f}, "
             f"{EVIDENCE_SE_QUICK} is needed); use method='nuts'",
         )
-    stats = {"lp": target.evaluate(z.reshape(-1, z.shape[-1]), data)[0].reshape(z.shape[:2])}
+    points, again = np.unique(z.reshape(-1, z.shape[-1]), axis=0, return_inverse=True)
+    stats = {"lp": target.evaluate(points, data)[0][again].reshape(z.shape[:2])}
     return _Outcome(z, constants, stats, quality(constants), failures, "laplace")
 
 
