@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--steps-per-dimension", type=int, default=12)
     parser.add_argument("--laws", default=",".join(LAWS))
     parser.add_argument("--rows", default="240,245")
-    parser.add_argument("--cache", type=Path, default=Path("evidence.json"))
+    parser.add_argument("--cache", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--output", type=Path, default=DOC)
     arguments = parser.parse_args()
     results: dict[str, Any] = json.loads(arguments.cache.read_text()) if arguments.cache.is_file() else {}

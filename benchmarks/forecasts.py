@@ -254,7 +254,7 @@ def page(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="Splits, separated by commas; all when left out.")
-    parser.add_argument("--cache", type=Path, default=Path("forecasts.json"))
+    parser.add_argument("--cache", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "forecasts.md")
     arguments = parser.parse_args()
     results: dict[str, Any] = json.loads(arguments.cache.read_text()) if arguments.cache.is_file() else {}

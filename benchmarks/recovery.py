@@ -243,7 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=300)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--cache", type=Path, default=Path("recovery.jsonl"))
+    parser.add_argument("--cache", type=Path, default=Path(__file__).with_suffix(".jsonl"))
     parser.add_argument("--output", type=Path, default=DOC)
     arguments = parser.parse_args()
     results = run(range(arguments.sets), arguments.cache, arguments.processes)
