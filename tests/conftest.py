@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
@@ -20,6 +22,7 @@ from bayescale import law
 from bayescale.fit import Fit, fit
 from bayescale.law import Law, Param
 from bayescale.likelihood import Normal
+from bayescale.posterior import target as target_module
 from bayescale.posterior.target import Data, Target, centre_of, padded
 from bayescale.runs import read_runs
 
@@ -34,6 +37,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield os.environ["BAYESCALE_CACHE"]
     if before is None:
         del os.environ["BAYESCALE_CACHE"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs() -> Iterator[None]:
+    """Every compiled program maps memory, and a process may have 65530 maps: XLA crashes where it gets no more."""
+    yield
+    maps = Path("/proc/self/maps")
+    if not maps.is_file() or len(maps.read_bytes().splitlines()) > 20_000:
+        target_module._CACHED.clear()
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

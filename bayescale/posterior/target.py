@@ -26,6 +26,8 @@ PRIOR_DRAWS = 1000
 """How many prior draws a fit makes: to start from, to scale by, and to show."""
 
 _CACHED: dict[Any, Target] = {}
+KEPT = 12
+"""Targets whose compiled programs wait for the next fit: each maps memory, and Linux gives a process 65530 maps."""
 
 
 class Data(NamedTuple):
@@ -322,9 +324,11 @@ def batch_size(data: Data) -> int:
 def target_of(law: Law, likelihood: Likelihood) -> Target:
     """The target of a law and a likelihood; the same one, with its compiled programs, each time."""
     key = (type(law), tuple(_identity(v) for _, v in law.items()), type(likelihood), repr(likelihood))
-    if key not in _CACHED:
-        _CACHED[key] = Target(law, likelihood)
-    return _CACHED[key]
+    target = _CACHED.pop(key, None) or Target(law, likelihood)
+    _CACHED[key] = target  # the last in order is the last used
+    for old in list(_CACHED)[:-KEPT]:
+        del _CACHED[old]
+    return target
 
 
 def _identity(value: Any) -> Any:
