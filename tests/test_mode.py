@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from bayescale.posterior.mode import find_modes, straightened
+from bayescale.law import laws
+from bayescale.likelihood import StudentT
+from bayescale.posterior.mode import MANY, find_modes, straightened
+from bayescale.posterior.target import Data, centre_of, padded, target_of
+
+ANY = Data(inputs={}, observed=np.ones(1), log_se=None, mask=np.ones(1, bool), centre=None)  # type: ignore[arg-type]
+"""Data that a stand-in does not look at."""
 
 
 class Mixture:
@@ -38,14 +44,14 @@ def test_a_normal_posterior_is_found_exactly(exact: Any) -> None:
 def test_two_modes_are_reported_the_heavier_first() -> None:
     mixture = Mixture([[0.0, 0.0], [8.0, 8.0]], [0.0, 1.0])
     starts = np.random.default_rng(0).uniform(-3, 11, (200, 2))
-    heavy, light = find_modes(mixture, None, starts)  # type: ignore[arg-type]
+    heavy, light = find_modes(mixture, ANY, starts)  # type: ignore[arg-type]
     assert heavy.z == pytest.approx([8, 8], abs=1e-4) and light.z == pytest.approx([0, 0], abs=1e-4)
     assert heavy.log_evidence - light.log_evidence == pytest.approx(1.0, abs=1e-3)
 
 
 def test_one_mode_is_reported_once() -> None:
     starts = np.random.default_rng(0).normal(0, 30, (500, 3))
-    (mode,) = find_modes(Mixture([[1.0, 2.0, 3.0]], [0.0]), None, starts)  # type: ignore[arg-type]
+    (mode,) = find_modes(Mixture([[1.0, 2.0, 3.0]], [0.0]), ANY, starts)  # type: ignore[arg-type]
     assert mode.z == pytest.approx([1, 2, 3], abs=1e-4) and mode.log_density == pytest.approx(0.0, abs=1e-8)
 
 
@@ -54,7 +60,7 @@ def test_nothing_finite_has_no_mode() -> None:
         def evaluate(self, z: np.ndarray, data: Any) -> tuple[np.ndarray, np.ndarray]:
             return np.full(len(z), -np.inf), np.zeros_like(z)
 
-    assert find_modes(Nowhere([[0.0]], [0.0]), None, np.ones((30, 1))) == []  # type: ignore[arg-type]
+    assert find_modes(Nowhere([[0.0]], [0.0]), ANY, np.ones((30, 1))) == []  # type: ignore[arg-type]
 
 
 def test_the_search_finds_what_scipy_finds(small_fit: Any) -> None:
@@ -81,3 +87,15 @@ def test_a_mode_in_straightened_coordinates(small_fit: Any) -> None:
     there = straightened(target, data, mode, line, spread)
     _, gradient = target.evaluate(there.z[None], data, line)
     assert np.abs(gradient[0]) * np.sqrt(np.diag(there.covariance)) == pytest.approx(0, abs=1e-3)
+
+
+def test_many_rows_have_the_mode_of_all_of_them(simulate: Any) -> None:
+    runs = simulate(MANY + 500)
+    inputs, loss = {n: runs[n].to_numpy() for n in ("N", "D")}, runs["loss"].to_numpy()
+    target = target_of(laws()["chinchilla"](), StudentT())
+    data = padded(inputs, loss, None, centre_of(inputs, "loss", loss), "loss")
+    (mode,) = find_modes(target, data, target.prior_draws(200, 0, data))
+    value, gradient = target.evaluate(mode.z[None], data)
+    assert value[0] == mode.log_density
+    # what Newton's step would still gain, in nats
+    assert abs(gradient[0] @ np.linalg.solve(mode.hessian, gradient[0])) / 2 < 1e-4

@@ -48,7 +48,8 @@ def find_modes(target: Target, data: Data, starts: np.ndarray, climbs: int = STA
     """
     if data.mask.sum() > MANY:
         scale = np.maximum(starts.std(axis=0), 1e-6)
-        near = np.stack([mode.z for mode in find_modes(target, _some_rows(data), starts, climbs)])
+        some = find_modes(target, _some_rows(data), starts, climbs)
+        near = np.stack([mode.z for mode in some]) if some else starts[:climbs]
         return _distinct(*_climb(lambda z: target.evaluate(z, data), near, scale), scale)
     value, _ = target.evaluate(starts, data)
     order = np.argsort(-value)
