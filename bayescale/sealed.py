@@ -75,15 +75,17 @@ def check_seal(tree: xarray.DataTree, path: str | Path) -> None:
 def digest(tree: xarray.DataTree) -> str:
     """SHA-256 of a tree's variables and of the text that describes it, the same before and after a file."""
     sha = hashlib.sha256()
+
+    def say(text: str) -> None:
+        sha.update(text.encode("utf-8", "surrogatepass"))  # a damaged file's text may be no text
+
     for node in sorted(tree.subtree, key=lambda node: node.path):
-        sha.update(
-            f"{node.path}\n{node.attrs.get('bayescale', '')}\n{node.attrs.get('bayescale_format', '')}\n".encode()
-        )
+        say(f"{node.path}\n{node.attrs.get('bayescale', '')}\n{node.attrs.get('bayescale_format', '')}\n")
         for name, variable in sorted(node.to_dataset(inherit=False).variables.items(), key=lambda item: str(item[0])):
-            sha.update(f"{name} {variable.dims} {variable.shape}\n".encode())
+            say(f"{name} {variable.dims} {variable.shape}\n")
             values = variable.to_numpy()
             if values.dtype.kind in "biuf":
                 sha.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
             else:
-                sha.update("\0".join(map(str, values.ravel())).encode("utf-8", "surrogatepass"))
+                say("\0".join(map(str, values.ravel())))
     return sha.hexdigest()

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Of the files: raised when an older reader would misread them."""
 
-ROWWISE_LIMIT = 2**25
-"""Numbers in a group of draws by rows: 256 MB."""
+ROWWISE_LIMIT = 2**23
+"""Numbers in a group of draws by rows: 64 MB, of which saving holds several copies."""
 
 PACKAGES = ("bayescale", "jax", "numpyro", "numpy")
 

@@ -155,7 +155,7 @@ def no_sampling(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BAYESCALE_DEBUG", raising=False)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=quiet)
+@settings(max_examples=40, deadline=None, suppress_health_check=quiet)
 @given(line=command_lines())
 @example(line=["predict", "fit.nc", "--at", "N=1e9", "--N", "1e9", "--D", "1e10"])
 @example(line=["allocate", "fit.nc", "--C", "1e-300"])

@@ -75,6 +75,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         error.show()
         status = 2
     except (click.Abort, KeyboardInterrupt):
+        if programs := sys.modules.get("bayescale.posterior.programs"):
+            programs.cancel()
         _say("interrupted; nothing was written")
         status = 130
     except BayescaleError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import jax
 import numpy as np
 
 _COMPILERS = ThreadPoolExecutor(max_workers=3, thread_name_prefix="bayescale-compile")
+_SUBMITTED: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
 _CACHE_READY = threading.Lock()
 TRACING = threading.RLock()
 """NumPyro keeps one stack of handlers a process: models traced in two threads at once would mix their sites."""
@@ -39,9 +41,10 @@ class Program:
         leaves, structure = jax.tree.flatten(arguments)
         key = (structure, tuple((np.shape(x), _dtype(x)) for x in leaves))
         with self.lock:
-            if key not in self.executables:
+            if key not in self.executables or self.executables[key].cancelled():
                 shapes = [jax.ShapeDtypeStruct(np.shape(x), _dtype(x)) for x in leaves]
                 self.executables[key] = _COMPILERS.submit(self._build, jax.tree.unflatten(structure, shapes))
+                _SUBMITTED.add(self.executables[key])
             return self.executables[key]
 
     def _build(self, arguments: tuple[Any, ...]) -> Any:
@@ -58,6 +61,12 @@ class Program:
         executable = self.prepare(*arguments).result()
         with jax.enable_x64(True):
             return executable(*arguments)
+
+
+def cancel() -> None:
+    """Forget what waits to be compiled, so that an interrupted process does not stay for it."""
+    for waiting in list(_SUBMITTED):
+        waiting.cancel()
 
 
 def _dtype(x: Any) -> Any:
