@@ -3,12 +3,17 @@
 E and k move the loss but not the optimum: every member shares the optimum and the exponents a and b of the inner sum.
 """
 
-from math import log
+from math import exp, log
 
 import numpyro.distributions as dist
 
 from bayescale.law import Param, derived, stated
 from bayescale.models.chinchilla import Chinchilla
+
+
+def gadre(E: float, a: float, b: float, eta: float) -> dict[str, float]:
+    """Constants of `ChinchillaTied` from Gadre et al.'s eq. 4."""
+    return {"E": E, "A": a / 6**eta, "alpha": 2 * eta, "B": b / 6**eta}
 
 
 class ChinchillaTied(Chinchilla):
@@ -17,12 +22,20 @@ class ChinchillaTied(Chinchilla):
     Hoffmann et al. 2022 (arXiv:2203.15556), eq. 2 with beta = alpha, as Muennighoff et al. 2023 (arXiv:2305.16264) and
     Gadre et al. 2024 (arXiv:2403.08540) use it.
 
-    N and D then grow alike, as the square root of compute.
+    N and D then grow alike, as the square root of compute. Gadre et al. write it in C = 6ND and in tokens a parameter
+    M = D/N: L = E + (a M^eta + b M^-eta) C^-eta, with eta = alpha/2, a = A 6^eta and b = B 6^eta.
     """
 
     beta: Param = "alpha"
 
-    published = {}
+    published = {
+        "Muennighoff et al. 2023, C4": {
+            "E": exp(0.6254804), "A": exp(6.255414), "alpha": 0.3526596, "B": exp(7.3049974),
+        },
+        "Gadre et al. 2024, C4": gadre(E=1.508, a=141.3, b=189.5, eta=0.1212),
+        "Gadre et al. 2024, RedPajama": gadre(E=1.837, a=212.2, b=366.7, eta=0.1364),
+        "Gadre et al. 2024, RefinedWeb": gadre(E=1.734, a=157.1, b=246.2, eta=0.1272),
+    }  # fmt: skip
 
 
 class ChinchillaNoFloor(Chinchilla):

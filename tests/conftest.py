@@ -33,7 +33,9 @@ SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The compilation cache of this run and of the commands that it starts."""
     before = os.environ.get("BAYESCALE_CACHE")
-    os.environ["BAYESCALE_CACHE"] = before or str(tmp_path_factory.mktemp("programs"))
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["BAYESCALE_CACHE"] = before or str(common / "programs")
     yield os.environ["BAYESCALE_CACHE"]
     if before is None:
         del os.environ["BAYESCALE_CACHE"]

@@ -19,7 +19,7 @@ from bayescale.declare import law_from
 from bayescale.errors import UsageError
 from bayescale.law import PF_DAY, Centre, Law, Param, checked_inputs, derived, evaluate, laws, setting_text, stated
 from bayescale.likelihood import StudentT
-from bayescale.models import Chinchilla, KaplanC, KaplanCmin, KaplanD, KaplanN, KaplanND, PowerLawN
+from bayescale.models import Chinchilla, ChinchillaTied, KaplanC, KaplanCmin, KaplanD, KaplanN, KaplanND, PowerLawN
 from bayescale.posterior.target import Target, centre_of, padded
 
 CENTRES = {
@@ -237,11 +237,19 @@ def test_settings_as_text() -> None:
         (published(Chinchilla, 1), {"N": 70e9, "D": 1.4e12}, 1.97388),
         (published(Chinchilla), {"N": 2.217e9, "D": 7.518e10}, 2.29549),
         (published(Chinchilla, 1), {"N": 7.225e10, "D": 1.329e12}, 1.97444),
+        (published(ChinchillaTied), {"N": 8.7e9, "D": 178e9}, 2.192164),
     ],
 )
 def test_published_constants_give_published_losses(law: Law, inputs: dict[str, float], expected: float) -> None:
     """Fixtures are stated to six figures."""
     assert law(**inputs) == pytest.approx(expected, abs=6e-6)
+
+
+def test_gadre_et_als_constants_are_those_of_their_form() -> None:
+    N, D = np.array([4e8, 1.4e9]), np.array([2e10, 9e11])
+    C, M = 6 * N * D, D / N
+    expected = 1.837 + (212.2 * M**0.1364 + 366.7 * M**-0.1364) * C**-0.1364
+    np.testing.assert_allclose(published(ChinchillaTied, 2)(N=N, D=D), expected, rtol=1e-12)
 
 
 def test_derived_quantities_at_published_constants() -> None:
