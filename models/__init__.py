@@ -6,11 +6,14 @@ if __name__ != "bayescale.models":
 from bayescale.models.additive import ChinchillaNoFloor, ChinchillaTied, Coupled
 from bayescale.models.batch import BatchSweep, CriticalBatch
 from bayescale.models.chinchilla import Chinchilla
+from bayescale.models.data_constrained import DataConstrained
+from bayescale.models.isoflop import IsoFLOP, OptimalD, OptimalN
 from bayescale.models.kaplan import KaplanC, KaplanCmin, KaplanD, KaplanE, KaplanN, KaplanND
 from bayescale.models.kaplan_steps import KaplanNS, KaplanNSB
 from bayescale.models.power_law import PowerLawC, PowerLawD, PowerLawN
 from bayescale.models.seed_max import SeedMax
 from bayescale.models.transfer import TransferOffset
+from bayescale.models.transferred_data import TransferredData
 
 __all__ = [
     "BatchSweep",
@@ -19,6 +22,8 @@ __all__ = [
     "ChinchillaTied",
     "Coupled",
     "CriticalBatch",
+    "DataConstrained",
+    "IsoFLOP",
     "KaplanC",
     "KaplanCmin",
     "KaplanD",
@@ -27,9 +32,12 @@ __all__ = [
     "KaplanND",
     "KaplanNS",
     "KaplanNSB",
+    "OptimalD",
+    "OptimalN",
     "PowerLawC",
     "PowerLawD",
     "PowerLawN",
     "SeedMax",
     "TransferOffset",
+    "TransferredData",
 ]

@@ -377,6 +377,66 @@ def seed_max() -> Twin:
     return Twin(priors, constants, curve, {**truth, "C_c": 3.1e8 * PF_DAY}, design)
 
 
+def isoflop() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {"L_opt": q["L_opt"] * at["loss"], "N_opt": q["N_opt"] * at["N"], "h": q["h"]}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return k["L_opt"] + k["L_opt"] * 0.5 * k["h"] * (np.log(x["N"]) - np.log(k["N_opt"])) ** 2
+
+    priors = {"L_opt": LogNormal(-0.02, 0.1), "N_opt": LogNormal(0.0, 1.0), "h": LogNormal(log(0.05), 0.8)}
+    sizes = {"N": np.geomspace(2e8, 8e9, 12)}
+    return Twin(priors, constants, curve, {"L_opt": 2.6, "N_opt": 1.5e9, "h": 0.04}, sizes, noise=0.002)
+
+
+def optimal(metric: str, exponent: str, truth: Mapping[str, float]) -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        power = q[exponent]
+        return {"k": np.exp(np.log(q["k"]) + np.log(at[metric]) - power * np.log(at["C"])), exponent: power}
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        return np.exp(np.log(c["k"]) + c[exponent] * np.log(x["C"]))
+
+    priors: dict[str, Prior] = {"k": LogNormal(0.0, 1.0), exponent: Beta(4, 4)}
+    return Twin(priors, constants, curve, truth, {"C": np.geomspace(6e18, 3e21, 9)}, metric=metric, noise=0.05)
+
+
+def transferred_data() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        k = q["k"] * at["D_T"] * at["D"] ** -q["alpha"] * at["N"] ** -q["beta"]
+        return {"k": k, "alpha": q["alpha"], "beta": q["beta"]}
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        return np.exp(np.log(c["k"]) + c["alpha"] * np.log(x["D"]) + c["beta"] * np.log(x["N"]))
+
+    priors: dict[str, Prior] = {"k": LogNormal(0.0, 0.5), "alpha": Beta(2, 6), "beta": LogNormal(log(0.4), 0.4)}
+    truth = {"k": 1.9e4, "alpha": 0.18, "beta": 0.38}
+    design = mesh(D=np.geomspace(1e5, 1e8, 5), N=np.geomspace(1e6, 1e9, 4))
+    return Twin(priors, constants, curve, truth, design, metric="D_T", noise=0.1)
+
+
+def data_constrained() -> Twin:
+    unlimited = chinchilla(OF_CHINCHILLA)
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {**unlimited.constants(q, at), "R_D": q["R_D"], "R_N": q["R_N"]}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        alpha, beta = k["alpha"], k["beta"]
+        unique = np.where(x["U"] < x["D"], x["U"], x["D"])
+        G = (alpha * k["A"] / beta / k["B"]) ** (1 / (alpha + beta))  # N_opt = G (G D)^(beta/alpha)
+        needed = G ** (1 + beta / alpha) * unique ** (beta / alpha)
+        needed = np.where(needed < x["N"], needed, x["N"])
+        D = unique + unique * k["R_D"] * (1 - np.exp(-(x["D"] / unique - 1) / k["R_D"]))
+        N = needed + needed * k["R_N"] * (1 - np.exp(-(x["N"] / needed - 1) / k["R_N"]))
+        return k["E"] + k["A"] / N**alpha + k["B"] / D**beta
+
+    priors = {**OF_CHINCHILLA, "R_D": LogNormal(log(15.0), 0.8), "R_N": LogNormal(log(5.0), 0.8)}
+    truth = {**BESIROGLU, "R_D": 15.0, "R_N": 5.0}
+    design = mesh(N=np.geomspace(3e7, 1e10, 5), D=np.geomspace(1e9, 1e11, 5), U=np.geomspace(3e8, 3e10, 3))
+    return Twin(priors, constants, curve, truth, design)
+
+
 SHARE, HALF = LogNormal(log(0.15), 0.8), LogNormal(log(0.5), 0.8)
 CHINCHILLA_EXPONENT, ALONE = LogNormal(log(0.3), 0.5), LogNormal(log(0.14), 0.6)
 OF_CHINCHILLA: dict[str, Prior] = {
@@ -439,4 +499,9 @@ TWINS: dict[str, Twin] = {
     "batch_sweep": batch_sweep(),
     "transfer_offset": transfer_offset(),
     "seed_max": seed_max(),
+    "isoflop": isoflop(),
+    "optimal_n": optimal("N_opt", "a", {"k": 0.12, "a": 0.5}),
+    "optimal_d": optimal("D_opt", "b", {"k": 5.8, "b": 0.48}),
+    "transferred_data": transferred_data(),
+    "data_constrained": data_constrained(),
 }  # fmt: skip

@@ -181,10 +181,13 @@ def test_many_command_lines_are_answered(
 
 CENTRES = {
     "N": 1e9, "D": 2e10, "C": 1.2e20, "S": 1e5, "B": 1e6, "U": 1e10, "loss": 2.7, "transfer_loss": 3.0, "B_crit": 2e6,
+    "N_opt": 1e9, "D_opt": 3e10, "D_T": 1e10,
 }  # fmt: skip
 DECADES = 30
 DRAWS = 32
 POINTS = 4
+VALLEYS = ("isoflop",)
+"""Laws of a loss that rises again beyond an optimum."""
 SIGNED = ("transfer_offset",)
 """Laws of a metric that their prior lets go negative, where it has no density."""
 
@@ -226,7 +229,7 @@ def test_a_law_is_sound_over_thirty_decades(name: str, data: st.DataObject) -> N
         assert (value >= 0).all()
     for n, gradient in {**by_constant, **by_input}.items():
         assert np.isfinite(gradient).all(), (n, points)
-    if metric:
+    if metric and name not in VALLEYS:
         for n in law.inputs:
             assert (by_input[n] <= 0).all(), (n, "more of an input never hurts")
             more = {m: x * (10.0 if m == n else 1.0) for m, x in points.items()}

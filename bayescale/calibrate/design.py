@@ -23,7 +23,9 @@ RANGES = {
 }
 """Of inputs, in the units of a run table. Five decades, so that most data sets tell something about each constant."""
 
-METRICS = {"loss": 2.7, "transfer_loss": 3.0, "B_crit": 2e6, "S": 1e5}
+METRICS = {
+    "loss": 2.7, "transfer_loss": 3.0, "B_crit": 2e6, "S": 1e5, "N_opt": 1e9, "D_opt": 3e10, "D_T": 1e10,
+}  # fmt: skip
 """Of metrics at the centre, where priors are stated; 1 for any other."""
 
 ROWS = 40
