@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayescale import datasets, models, plot
+    from bayescale.approaches import Approaches, approaches
     from bayescale.calibrate import Calibration, calibrate
     from bayescale.compare import Comparison, compare
     from bayescale.declare import law_from
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bayescale.storage import load
 
 _HOMES = {
+    "Approaches": "approaches",
     "BayescaleError": "errors",
     "Calibration": "calibrate",
     "Comparison": "compare",
@@ -31,6 +33,7 @@ _HOMES = {
     "Law": "law",
     "Param": "law",
     "UsageError": "errors",
+    "approaches": "approaches",
     "calibrate": "calibrate",
     "compare": "compare",
     "datasets": "",
@@ -48,6 +51,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Approaches",
     "BayescaleError",
     "Calibration",
     "Comparison",
@@ -56,6 +60,7 @@ __all__ = [
     "Law",
     "Param",
     "UsageError",
+    "approaches",
     "calibrate",
     "compare",
     "datasets",

@@ -24,7 +24,7 @@ from bayescale.compare import COLUMNS, Comparison
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.plot import style
-from bayescale.plot.isoflop import shared_budgets
+from bayescale.plot.isoflop import _budgets
 from bayescale.plot.kinds import DIAGNOSTICS, kinds_of
 from bayescale.plot.predictive import predictive_probabilities
 
@@ -230,8 +230,8 @@ def test_isoflop(small_fit: Fit, ax: Axes) -> None:
 def test_budgets_that_runs_share() -> None:
     rng = np.random.default_rng(1)
     spread = 10 ** rng.uniform(-0.02, 0.02, 24)
-    np.testing.assert_allclose(shared_budgets(np.repeat([1e19, 1e20, 3e20], 8) * spread), [1e19, 1e20, 3e20], rtol=0.05)
-    none = shared_budgets(np.geomspace(1e18, 1e24, 10))
+    np.testing.assert_allclose(_budgets(np.repeat([1e19, 1e20, 3e20], 8) * spread), [1e19, 1e20, 3e20], rtol=0.05)
+    none = _budgets(np.geomspace(1e18, 1e24, 10))
     assert len(none) == 4 and (np.diff(none) > 0).all()
 
 

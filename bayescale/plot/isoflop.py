@@ -8,13 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bayescale import estimate
+from bayescale.approaches import shared_budgets
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
 from bayescale.plot import style
 from bayescale.plot.subject import require_split, subject
 
 POINTS = 81
-SAME_BUDGET = 0.1
-"""Runs within so many powers of ten of a budget belong to it."""
+SAME_BUDGET, LEAST_RUNS = 0.1, 3
+"""Runs within so many powers of ten of a budget belong to it, and how many make one."""
 WIDE = (5.9, 3.3)
 """Of a new figure, inches: a panel with its legend beside it."""
 MOST = 9
@@ -55,9 +56,7 @@ def isoflop(
     of = subject(fit, weights)
     fixed = of.further(require_split(of, "an isoFLOP plot"), held)
     compute, N, observed = of.compute(), of.runs.inputs["N"], of.runs.observed
-    budgets = (
-        shared_budgets(compute) if C is None else np.sort(checked_inputs("isoflop", ("C",), {"C": C})["C"].ravel())
-    )
+    budgets = _budgets(compute) if C is None else np.sort(checked_inputs("isoflop", ("C",), {"C": C})["C"].ravel())
     low, high = style.padded(N, 0.06, log=True)
     best = of.allocate(budgets, fixed, interval)
     high = max(high, float(best["N"]["high"].max()) * 1.5)
@@ -100,21 +99,9 @@ def isoflop(
     return axis
 
 
-def shared_budgets(compute: np.ndarray, runs: int = 3) -> np.ndarray:
-    """Budgets that at least `runs` runs share, or else some that span the runs', FLOPs.
-
-    The window of log C that holds the most runs is a budget, then that of the rest, and so on.
-    """
-    logs = np.sort(np.log10(compute))
-    found: list[float] = []
-    while len(found) < MOST and len(logs):
-        counts = np.searchsorted(logs, logs + SAME_BUDGET, side="right") - np.arange(len(logs))
-        start = int(counts.argmax())
-        if counts[start] < runs:
-            break
-        found.append(float(np.median(logs[start : start + counts[start]])))
-        logs = logs[np.abs(logs - found[-1]) > SAME_BUDGET]
-    if len(found) < 2:
-        low, high = np.quantile(np.log10(compute), [0.1, 0.9])
-        found = list(np.linspace(low, high, 4))
-    return np.asarray(10 ** np.sort(found))
+def _budgets(compute: np.ndarray) -> np.ndarray:
+    """Budgets that runs share, or else some that span the runs', FLOPs."""
+    found = shared_budgets(compute, LEAST_RUNS, SAME_BUDGET, MOST)
+    if len(found) > 1:
+        return found
+    return np.asarray(10 ** np.linspace(*np.quantile(np.log10(compute), [0.1, 0.9]), 4))

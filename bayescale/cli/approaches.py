@@ -1,0 +1,56 @@
+"""bayescale approaches"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bayescale.cli.options import Numbers, Pair, interval_option, json_option, print_json, say, seed_option
+
+
+@click.command("approaches")
+@click.argument("data")
+@click.option("--law", "law", default="chinchilla", show_default=True, help="A law of N and D, for the third approach.")
+@click.option(
+    "--C", "C", type=Numbers(), help="Budgets in FLOPs.  [default: the runs' largest, and a hundred times it]"
+)
+@click.option("--window", type=click.FloatRange(min=1.0, min_open=True), default=8.0, show_default=True,
+              help="IsoFLOP profiles take runs within this factor of the N of the lowest loss.")  # fmt: skip
+@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
+              help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
+@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@seed_option
+@interval_option
+@json_option
+def command(data: str, law: str, C: Any, window: float, columns: tuple[tuple[str, str], ...],
+            where: tuple[tuple[str, str], ...], seed: int, interval: float, as_json: bool) -> int:  # fmt: skip
+    """Optimal N and D of DATA by envelope, isoFLOP profiles and a law (Hoffmann et al. 2022), side by side."""
+    from bayescale import estimate
+    from bayescale.approaches import approaches, approaches_text
+    from bayescale.progress import bar
+    from bayescale.runs import read_runs, select
+
+    runs = select(read_runs(data, columns=dict(columns)), dict(where))
+    with bar() as progress:
+        found = approaches(runs, law, seed=seed, window=window, progress=progress)
+    table = found.summary(C, interval)
+    bad = [name for name, fit in found.fits.items() if not fit.converged]
+    for name in bad:
+        say(f"{name} has not converged: {'; '.join(found.fits[name].failures)}")
+    if as_json:
+        entries: dict[str, Any] = {name: {} for name in found.fits}
+        for _, row in table.iterrows():
+            entry = entries[row.approach]
+            value = estimate.as_json(row)
+            if row.quantity in ("a", "b"):
+                entry[row.quantity] = value
+            else:
+                entry.setdefault("optima", {}).setdefault(row.C, {"C": row.C})[row.quantity] = value
+        for name, entry in entries.items():
+            entry |= {"converged": found.fits[name].converged, "optima": list(entry["optima"].values())}
+        print_json({"interval_mass": interval, "source": str(runs.attrs["source"]), "approaches": entries,
+                    "missing": dict(found.missing)})  # fmt: skip
+    else:
+        click.echo(approaches_text(found, table, interval))
+    return 1 if bad else 0
