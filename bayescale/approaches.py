@@ -170,7 +170,7 @@ def envelope(runs: Any) -> pd.DataFrame:
     table = read_runs(runs)
     if "run" not in table or table["run"].duplicated().sum() == 0:
         raise DataError("an envelope takes training curves: several rows a run, told apart by the column run")
-    log_C = np.linspace(*np.log(table["C"].quantile([0.0, 1.0])), POINTS)
+    log_C = np.linspace(np.log(table["C"].min()), np.log(table["C"].max()), POINTS)
     N, curves = [], []
     for _, part in table.groupby("run", sort=False):
         curve = part.drop_duplicates("C").sort_values("C")
@@ -265,8 +265,9 @@ def shared_budgets(compute: np.ndarray, runs: int, width: float, most: float = n
 def approaches_text(found: Approaches, table: pd.DataFrame, interval: float) -> str:
     """A table of `Approaches.summary` as text: a block for each quantity, a line for each approach."""
     rows = []
-    for (quantity, C), part in table.groupby(["quantity", "C"], sort=False, dropna=False):
-        title = str(quantity) if np.isnan(C) else f"{quantity} at {C:.3g}"
+    for _, part in table.groupby(["quantity", "C"], sort=False, dropna=False):
+        quantity, C = str(part["quantity"].iloc[0]), float(part["C"].iloc[0])
+        title = quantity if np.isnan(C) else f"{quantity} at {C:.3g}"
         for _, row in part.iterrows():
             span = f"{row.low:.3g} to {row.high:.3g}"
             rows.append(

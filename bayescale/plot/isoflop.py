@@ -104,4 +104,5 @@ def _budgets(compute: np.ndarray) -> np.ndarray:
     found = shared_budgets(compute, LEAST_RUNS, SAME_BUDGET, MOST)
     if len(found) > 1:
         return found
-    return np.asarray(10 ** np.linspace(*np.quantile(np.log10(compute), [0.1, 0.9]), 4))
+    low, high = np.quantile(np.log10(compute), [0.1, 0.9])
+    return np.asarray(10 ** np.linspace(low, high, 4))
