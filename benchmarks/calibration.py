@@ -32,6 +32,20 @@ PICTURES = DOCS / "images" / "calibration"
 COLUMNS = 4
 
 
+def sweeps(rows: int = 14) -> pd.DataFrame:
+    """Sweeps of N, of D and of C, each with plenty of the other two."""
+    x, plenty = np.linspace(0, 1, rows), np.ones(rows)
+    return pd.DataFrame({
+        "N": np.r_[10 ** (4 + 5 * x), 1e13 * plenty, 1e13 * plenty],
+        "D": np.r_[1e14 * plenty, 10 ** (6 + 5 * x), 1e14 * plenty],
+        "C": np.r_[1e26 * plenty, 1e26 * plenty, 10 ** (14 + 6 * x)],
+    })  # fmt: skip
+
+
+DESIGNS = {"seed_max": sweeps()}
+"""Tables of laws that the default design is not for: runs spread over N, D and C leave open which term rules where."""
+
+
 def shipped() -> list[str]:
     """The laws that ship."""
     return [name for name, cls in bs.laws().items() if cls.__module__.startswith("bayescale.models")]
@@ -126,7 +140,9 @@ def page(found: dict[str, Calibration], waiting: list[str], simulations: int) ->
     lines += [
         "",
         f"Every table has {next(iter(found.values())).design.rows} rows spread evenly over {spans} (those of the "
-        "law's inputs), with Student-t scatter whose scale and tail are drawn from their priors. Priors are stated at "
+        "law's inputs), but that of seed_max, which has sweeps of N, of D and of C, each with plenty of the other two: "
+        "where all three vary at once the data leave open which term rules where, and posteriors have many modes. "
+        "Tables have Student-t scatter whose scale and tail are drawn from their priors. Priors are stated at "
         "a fixed centre: at one taken from the simulated losses they would see the data twice.",
         "",
         "The posteriors of many tables are drawn together: modes, coordinates and the kernel are those of `fit`, with "
@@ -159,6 +175,7 @@ def main() -> None:
         with bar() as progress:
             one = calibrate(
                 name,
+                DESIGNS.get(name),
                 simulations=arguments.simulations,
                 processes=arguments.processes,
                 output=arguments.results,

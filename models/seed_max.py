@@ -18,6 +18,9 @@ class SeedMax(Law):
 
     A heuristic of popular summaries of Kaplan et al. 2020 (arXiv:2001.08361); the paper has no such law and no L_inf.
 
+    L_inf is 0, as where the law is quoted; SeedMax(L_inf="Uniform(0, 2)") frees it. It then trades off with every
+    exponent.
+
     The maximum is the p-norm with p = 32, at most 3.5 % above it, so that it has a derivative. With C = 6ND it counts
     compute twice; kaplan_nd is the paper's law of N and D.
     """
@@ -28,7 +31,7 @@ class SeedMax(Law):
     D_c: Param = stated("(D_c/D0)^alpha_D / L0", SHARE, lambda q, law, at: at.D * (q * at.loss) ** (1 / law.alpha_D))
     alpha_C: Param = EXPONENT
     C_c: Param = stated("(C_c/C0)^alpha_C / L0", SHARE, lambda q, law, at: at.C * (q * at.loss) ** (1 / law.alpha_C))
-    L_inf: Param = stated("L_inf / L0", dist.Beta(1.0, 3.0), lambda share, law, at: share * at.loss)
+    L_inf: Param = 0.0
 
     published = {
         "popular summaries": {

@@ -352,7 +352,7 @@ def kaplan_nsb() -> Twin:
 
 def seed_max() -> Twin:
     def constants(q: Numbers, at: Numbers) -> Numbers:
-        k = {"L_inf": q["L_inf"] * at["loss"]}
+        k = {}
         for x in "NDC":
             k |= {f"alpha_{x}": q[f"alpha_{x}"]}
             k |= {f"{x}_c": at[x] * (q[f"{x}_c"] * at["loss"]) ** (1 / q[f"alpha_{x}"])}
@@ -361,10 +361,10 @@ def seed_max() -> Twin:
     def curve(k: Numbers, inputs: Numbers) -> Any:
         terms = [k[f"alpha_{x}"] * (np.log(k[f"{x}_c"]) - np.log(inputs[x])) for x in "NDC"]
         top = np.maximum(np.maximum(*terms[:2]), terms[2])
-        return k["L_inf"] + np.exp(top) * sum(np.exp(32 * (t - top)) for t in terms) ** (1 / 32)
+        return np.exp(top) * sum(np.exp(32 * (t - top)) for t in terms) ** (1 / 32)
 
     share = LogNormal(log(0.7), 0.4)
-    priors: dict[str, Prior] = {"L_inf": Beta(1.0, 3.0)}
+    priors: dict[str, Prior] = {}
     for x in "NDC":
         priors |= {f"alpha_{x}": EXPONENT, f"{x}_c": share}
     x, plenty = np.linspace(0, 1, 10), np.ones(10)
@@ -373,7 +373,7 @@ def seed_max() -> Twin:
         "D": np.r_[1e14 * plenty, 10 ** (7 + 3 * x), 1e14 * plenty],
         "C": np.r_[1e27 * plenty, 1e27 * plenty, 10 ** (15 + 4 * x)],
     }
-    truth = {"alpha_N": 0.076, "N_c": 8.8e13, "alpha_D": 0.095, "D_c": 5.4e13, "alpha_C": 0.05, "L_inf": 0.4}
+    truth = {"alpha_N": 0.076, "N_c": 8.8e13, "alpha_D": 0.095, "D_c": 5.4e13, "alpha_C": 0.05}
     return Twin(priors, constants, curve, {**truth, "C_c": 3.1e8 * PF_DAY}, design)
 
 
