@@ -7,6 +7,7 @@ from bayescale.models.additive import ChinchillaNoFloor, ChinchillaTied, Coupled
 from bayescale.models.batch import BatchSweep, CriticalBatch
 from bayescale.models.chinchilla import Chinchilla
 from bayescale.models.data_constrained import DataConstrained
+from bayescale.models.frontier import Frontier
 from bayescale.models.isoflop import IsoFLOP, OptimalD, OptimalN
 from bayescale.models.kaplan import KaplanC, KaplanCmin, KaplanD, KaplanE, KaplanN, KaplanND
 from bayescale.models.kaplan_steps import KaplanNS, KaplanNSB
@@ -23,6 +24,7 @@ __all__ = [
     "Coupled",
     "CriticalBatch",
     "DataConstrained",
+    "Frontier",
     "IsoFLOP",
     "KaplanC",
     "KaplanCmin",

@@ -389,6 +389,27 @@ def isoflop() -> Twin:
     return Twin(priors, constants, curve, {"L_opt": 2.6, "N_opt": 1.5e9, "h": 0.04}, sizes, noise=0.002)
 
 
+def frontier() -> Twin:
+    """By way of Chinchilla's own constants: at the optimum N's share of the reducible loss is a."""
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        C0 = 6 * at["N"] * at["D"]
+        R, N = q["R"] * at["loss"] / (1e21 / C0) ** q["gamma"], q["N_ref"] * at["N"] / (C0 / 1e21) ** q["a"]
+        return {"E": q["E"] * at["loss"], "gamma": q["gamma"], "a": q["a"], "R": R, "N_ref": N}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        alpha, beta = k["gamma"] / k["a"], k["gamma"] / (1 - k["a"])
+        A, B = k["a"] * k["R"] * k["N_ref"] ** alpha, (1 - k["a"]) * k["R"] * (1e21 / 6 / k["N_ref"]) ** beta
+        return k["E"] + A / x["N"] ** alpha + B / x["D"] ** beta
+
+    priors: dict[str, Prior] = {
+        "E": Beta(2.0, 1.2), "gamma": LogNormal(log(0.16), 0.4), "a": Beta(12, 12), "R": LogNormal(log(0.3), 0.8),
+        "N_ref": LogNormal(0.0, 1.0),
+    }  # fmt: skip
+    truth = {"E": 1.8, "gamma": 0.178, "a": 0.51, "R": 0.49, "N_ref": 2.8e9}
+    return Twin(priors, constants, curve, truth, GRID)
+
+
 def optimal(metric: str, exponent: str, truth: Mapping[str, float]) -> Twin:
     def constants(q: Numbers, at: Numbers) -> Numbers:
         power = q[exponent]
@@ -499,6 +520,7 @@ TWINS: dict[str, Twin] = {
     "batch_sweep": batch_sweep(),
     "transfer_offset": transfer_offset(),
     "seed_max": seed_max(),
+    "frontier": frontier(),
     "isoflop": isoflop(),
     "optimal_n": optimal("N_opt", "a", {"k": 0.12, "a": 0.5}),
     "optimal_d": optimal("D_opt", "b", {"k": 5.8, "b": 0.48}),

@@ -23,6 +23,7 @@ from bayescale.models import (
     Chinchilla,
     ChinchillaTied,
     DataConstrained,
+    Frontier,
     KaplanC,
     KaplanCmin,
     KaplanD,
@@ -267,6 +268,18 @@ def test_gadre_et_als_constants_are_those_of_their_form() -> None:
     C, M = 6 * N * D, D / N
     expected = 1.837 + (212.2 * M**0.1364 + 366.7 * M**-0.1364) * C**-0.1364
     np.testing.assert_allclose(published(ChinchillaTied, 2)(N=N, D=D), expected, rtol=1e-12)
+
+
+def test_the_frontier_is_chinchillas() -> None:
+    law = published(Chinchilla, 1)
+    at = law.optimum(1e21)
+    a, gamma = float(evaluate(law, "a")), float(evaluate(law, "gamma"))
+    same = Frontier(E=law.E, gamma=gamma, a=a, R=float(law(**at) - law.E), N_ref=float(at["N"]))
+    N, D = np.array([1e8, 7e10]), np.array([4e9, 1.4e12])
+    np.testing.assert_allclose(same(N=N, D=D), law(N=N, D=D), rtol=1e-12)
+    assert float(evaluate(same, "alpha")) == pytest.approx(law.alpha)
+    for n, x in same.optimum(5.76e23).items():
+        assert float(x) == pytest.approx(float(law.optimum(5.76e23)[n]))
 
 
 def test_derived_quantities_at_published_constants() -> None:
