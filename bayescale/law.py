@@ -111,11 +111,14 @@ class Law:
         Published constants: source -> {field: value}.
     caution : str
         What a user of the law's allocation should know, or ''.
+    by_name_only : bool
+        Left out where all suitable laws are compared: it restates another, or is of runs chosen for it.
     """
 
     metric: ClassVar[str] = "loss"
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     caution: ClassVar[str] = ""
+    by_name_only: ClassVar[bool] = False
     name: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()

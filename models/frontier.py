@@ -30,6 +30,8 @@ class Frontier(Law):
     )
     C_ref: Param = 1e21
 
+    by_name_only = True
+
     def loss(self, N, D):
         of_N = self.a * (self.N_ref / N) ** (self.gamma / self.a)
         of_D = (1 - self.a) * (self.D_ref() / D) ** (self.gamma / (1 - self.a))

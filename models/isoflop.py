@@ -26,6 +26,8 @@ class IsoFLOP(Law):
     N_opt: Param = stated("N_opt / N0", AT_CENTRE, lambda q, law, at: q * at.N)
     h: Param = dist.LogNormal(log(0.05), 0.8)
 
+    by_name_only = True
+
     def loss(self, N):
         return self.L_opt * (1 + self.h / 2 * ln(N / self.N_opt) ** 2)
 

@@ -149,6 +149,7 @@ def test_suitable_laws_share_their_inputs(table: pd.DataFrame) -> None:
 def test_laws_that_no_evidence_can_tell_apart_are_offered_once(table: pd.DataFrame) -> None:
     found = suitable(table.assign(C=6 * table["N"] * table["D"])[["C", "loss"]])
     assert "kaplan_c" in found and "power_law_c" in found and "kaplan_cmin" not in found
+    assert "frontier" not in suitable(table) and set(suitable(table[["N", "loss"]])) == {"kaplan_n", "power_law_n"}
 
 
 def test_nested_pairs_get_the_savage_dickey_ratio(small_fit: Fit, table: pd.DataFrame) -> None:

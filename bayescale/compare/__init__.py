@@ -320,7 +320,8 @@ def _named(given: Any, runs: Any) -> dict[str, Law | Fit]:
 def suitable(runs: Any) -> dict[str, type[Law]]:
     """The laws that a table has the inputs and the metric for: of those, the largest group that shares its inputs.
 
-    Of laws with one formula and the same priors, which no evidence can tell apart, only the first.
+    Of laws with one formula and the same priors, which no evidence can tell apart, only the first; none that is
+    compared by name only.
 
     Raises
     ------
@@ -330,7 +331,7 @@ def suitable(runs: Any) -> dict[str, type[Law]]:
     table = read_runs(runs)
     groups: dict[tuple[Any, ...], dict[str, type[Law]]] = {}
     for name, law in laws().items():
-        if {*law.inputs, law.metric} <= set(table.columns):
+        if {*law.inputs, law.metric} <= set(table.columns) and not law.by_name_only:
             group = groups.setdefault((law.metric, *sorted(law.inputs)), {})
             if not any(alike(law, other) for other in group.values()):
                 group[name] = law
