@@ -1,0 +1,63 @@
+"""The whole way of every registered law: fitted to simulated runs, predicted, allocated or refused, compared, saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from independent import TWINS
+
+from bayescale.compare import compare
+from bayescale.errors import UsageError
+from bayescale.fit import Fit, fit
+from bayescale.law import laws
+from bayescale.storage import load
+
+SHIPPED = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_whole_way(name: str, tmp_path: Path) -> None:
+    law, twin = laws()[name], TWINS[name]
+    found = fit(name, pd.DataFrame(twin.table(11)))
+    assert found.converged, found.failures
+    assert law.formula() in str(found)
+    summary = found.summary(0.999)
+    for constant, truth in twin.truth.items():
+        if constant in law().free:
+            assert summary.loc[constant, "low"] < truth < summary.loc[constant, "high"], constant
+    point = {n: np.array([np.exp(np.log(x).mean()), 3 * x.max()]) for n, x in twin.design.items()}
+    table = found.predict(interval=0.999, **point)
+    truth = twin.curve(dict(twin.truth), point)
+    curve = table[table["quantity"] == "mean_curve"]
+    assert (curve["low"].to_numpy() < truth).all() and (truth < curve["high"].to_numpy()).all()
+    for quantity, needs in law.quantities().items():
+        if not needs:
+            assert np.isfinite(found.derive_draws(quantity)).all()
+    _allocate_or_refuse(found)
+    other = fit(found.law, pd.DataFrame(twin.table(11)), likelihood="normal")
+    both = compare({name: found, "with normal scatter": other})
+    assert set(both.table.index) == {name, "with normal scatter"} and both.table["probability"].sum() == pytest.approx(
+        1
+    )
+    found.save(tmp_path / "fit.nc")
+    again = load(tmp_path / "fit.nc")
+    assert isinstance(again, Fit) and str(again) == str(found)
+    pd.testing.assert_frame_equal(again.predict(interval=0.999, **point), table)
+
+
+def _allocate_or_refuse(found: Fit) -> None:
+    inputs = found.law.inputs
+    if not {"N", "D"} <= set(inputs) or found.law.metric != "loss":
+        with pytest.raises(UsageError, match="it has no split of C between N and D"):
+            found.allocate(C=1e21)
+        return
+    rest = {n: float(np.median(x)) for n, x in found.runs.inputs.items() if n not in ("N", "D")}
+    table = found.allocate(C=1e21, fixed=rest).set_index("quantity")
+    N, D = table.loc["N"], table.loc["D"]
+    assert 0 < N["low"] <= N["high"] and N["median"] * D["median"] * 6 == pytest.approx(1e21, rel=0.3)
+    draws = found.allocate_draws(1e21, fixed=rest)
+    np.testing.assert_allclose(6 * draws["N"] * draws["D"], 1e21, rtol=1e-6)
