@@ -121,8 +121,7 @@ def penalty_draws(
     """
     C = deployment.cost(N, D) if C is None else C
     fixed = {n: np.broadcast_to(x, N.shape) for n, x in deployment.fixed.items()}
-    given = {"N": N, "D": D, **fixed}
-    loss = evaluate_draws(fit, fit.law.metric, {n: given[n] for n in fit.law.inputs})
+    loss = evaluate_draws(fit, fit.law.metric, {"N": N, "D": D, **fixed})
     best = optimum_draws(fit, C, deployment)["loss"]
     least = least_compute(fit, loss, deployment)
     return {"loss": loss, "excess_loss": np.maximum(loss - best, 0.0), "compute_penalty": np.maximum(C / least, 1.0)}

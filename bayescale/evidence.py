@@ -304,8 +304,7 @@ def savage_dickey(fit: Fit, constant: str, value: float) -> tuple[float, float]:
             f"law {fit.law.name} has no constant {constant!r} with a prior of its own; "
             f"the Savage-Dickey ratio applies to {', '.join(free)}"
         )
-    sites = list(fit.target.sites)
-    k = sites.index(constant)
+    k = fit.target.coordinates.index(constant)
     transform = fit.target.sites[constant][0]
     with jax.enable_x64(True):
         point = float(transform.inv(value))
@@ -314,7 +313,7 @@ def savage_dickey(fit: Fit, constant: str, value: float) -> tuple[float, float]:
         log_prior = float(prior.log_prob(value) + transform.log_abs_det_jacobian(point, value))
     step = -(-fit.samples.z.shape[0] * fit.samples.z.shape[1] // DRAWS)
     z = fit.samples.z[:, ::step]
-    flat = z.reshape(-1, len(sites))
+    flat = z.reshape(-1, z.shape[-1])
     scale = flat[:, k].std()
     standard, target = (flat[:, k] - flat[:, k].mean()) / scale, (point - flat[:, k].mean()) / scale
     # the rest follows the ridge: its regression on z_k, with curvature, is a shift whose Jacobian is 1

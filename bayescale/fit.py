@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 
 from bayescale import estimate
+from bayescale.codes import by_groups, group_quantity, large_effects
 from bayescale.declare import law_from
 from bayescale.errors import NotConverged, UsageError
 from bayescale.law import Centre, Law
 from bayescale.likelihood import Likelihood, likelihood_from
+from bayescale.pool import Pooled
 from bayescale.posterior.nuts import CHUNK
 from bayescale.posterior.sample import Effort, Samples, sample
 from bayescale.posterior.target import Data, Target, centre_of, padded, target_of
@@ -76,7 +78,8 @@ class Fit:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What to distrust: failures, the posterior's notes, what the data leave open, the table's oddities."""
-        return (*self.failures, *self.samples.notes, *self.identifiability.sentences, *self.runs.warnings)
+        told = (*self.samples.notes, *large_effects(self), *self.identifiability.sentences)
+        return (*self.failures, *told, *self.runs.warnings)
 
     @cached_property
     def identifiability(self) -> Identifiability:
@@ -115,6 +118,9 @@ class Fit:
     def summary(self, interval: float = estimate.INTERVAL) -> pd.DataFrame:
         """Constants and derived quantities with intervals and diagnostics.
 
+        Of a fit with `pool` the constants are the population's, with the spread tau_<constant> between groups, then
+        each group's, ``E[c4]``, and a new one's; those of the metric, ``loss[run 3]``, are factors on the law.
+
         Parameters
         ----------
         interval : float
@@ -132,7 +138,8 @@ class Fit:
             rows[name] = {**estimate.summarise(draws.ravel(), interval), **self.samples.diagnostics[name]}
         for name, needs in type(self.law).quantities().items():
             if not needs:
-                rows[name] = estimate.summarise(self.derive_draws(name), interval)
+                of_each = {name: self.derive_draws(name), **group_quantity(self, name)}
+                rows |= {n: estimate.summarise(draws, interval) for n, draws in of_each.items()}
         return pd.DataFrame.from_dict(rows, orient="index").astype(float)
 
     def derive_draws(self, quantity: str, **inputs: Any) -> np.ndarray:
@@ -250,6 +257,7 @@ def fit(
     draws: int = 1000,
     limit: int = 8000,
     centre: Mapping[str, float] | None = None,
+    pool: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Fit:
     """Fit a law to a table of runs.
@@ -271,6 +279,10 @@ def fit(
         sampling stops even if it has not converged.
     centre : mapping, optional
         Where priors are stated (input and metric -> value), instead of the data's own centre.
+    pool : mapping, optional
+        Column of the table -> the constants that vary by it, about a population's with a spread that is learned:
+        ``{"corpus": ["E", "A"]}``. The law's metric in place of a constant, ``{"run": ["loss"]}``, is a factor on the
+        law that a group's rows share. A mapping gives priors of spreads: ``{"corpus": {"E": "HalfNormal(0.1)"}}``.
     progress : callable
         Told of (stage, done, total).
 
@@ -288,10 +300,13 @@ def fit(
     """
     begun = time.perf_counter()
     spec = law_from(law)
+    if isinstance(spec, Pooled):
+        raise UsageError(f"{spec!r} is pooled already; give fit the law itself, and pool=")
     scatter = likelihood_from(likelihood)
     _check_effort(method, seed, chains, draws, limit)
+    frame = read_runs(runs) if isinstance(runs, str | Path) else runs
     table = observations(
-        read_runs(runs) if isinstance(runs, str | Path) else runs,
+        frame,
         inputs=spec.inputs,
         metric=spec.metric,
         constants=len(spec.free),
@@ -300,6 +315,8 @@ def fit(
     at = centre_of(table.inputs, spec.metric, table.observed)
     if centre is not None:
         at = Centre({**at.values, **{n: float(v) for n, v in centre.items()}})
+    if pool is not None:
+        spec, table = by_groups(spec, table, frame, pool)
     samples = sample(
         target_of(spec, scatter),
         padded(table.inputs, table.observed, table.se, at, spec.metric),

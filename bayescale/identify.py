@@ -35,16 +35,20 @@ class Identifiability:
     rank : float
         Effective number of combinations of the constants that the rows determine, at most `len(table)`: the sum of
         the contractions along the principal directions of posterior against prior.
+    spreads : tuple of str
+        Those among them that are spreads between groups: one near zero is an answer, of which nothing is said.
     """
 
     table: pd.DataFrame
     rank: float
+    spreads: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What a reader should know, a sentence each."""
         told = []
-        for name, row in self.table.iterrows():
+        of_law = self.table.drop(index=list(self.spreads))
+        for name, row in of_law.iterrows():
             ratio = float(np.sqrt(1 - min(row.contraction, 1.0)))
             if ratio > BARELY:
                 how = (
@@ -58,7 +62,7 @@ class Identifiability:
                     f"prior and data disagree on {name}: its posterior lies {row.distance:.1f} prior sds from the "
                     "prior's mean; check the units, or give it another prior"
                 )
-        pulled = self.table[(self.table["pull"].abs() > PULL) & (self.table["contraction"] > 1 - BARELY**2)]
+        pulled = of_law[(of_law["pull"].abs() > PULL) & (of_law["contraction"] > 1 - BARELY**2)]
         if len(pulled):
             names = ", ".join(f"{n} by {abs(p):.1f}" for n, p in pulled["pull"].items())
             told.append(f"these hang on their priors: squaring the priors' density moves {names} posterior sds")
@@ -104,4 +108,5 @@ def identifiability(fit: Fit) -> Identifiability:
     )
     whitening = np.linalg.cholesky(precision)
     left_open = np.linalg.eigvalsh(whitening.T @ np.atleast_2d(np.cov(z.T)) @ whitening)
-    return Identifiability(table, float(np.clip(1 - left_open, 0, 1).sum()))
+    spreads = tuple(n for n in names if n in fit.law.offsets.values())
+    return Identifiability(table, float(np.clip(1 - left_open, 0, 1).sum()), spreads)

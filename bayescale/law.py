@@ -122,8 +122,10 @@ class Law:
     name: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()
+    offsets: ClassVar[Mapping[str, str]] = {}  # of a pooled law: a latent vector of offsets -> the site of their unit
+    leaning: ClassVar[Mapping[str, str]] = {}  # those of them that are factors on the law -> the column of their groups
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, register: bool = True) -> None:
         own = [n for n, kind in inspect.get_annotations(cls).items() if kind is Param or kind == "Param"]
         cls.fields = tuple(dict.fromkeys((*cls.fields, *own)))
         if missing := [n for n in own if n not in cls.__dict__]:
@@ -136,7 +138,8 @@ class Law:
         cls.inputs = tuple(inspect.signature(formula).parameters)[1:]
         cls.name = cls.__dict__.get("name") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         jax.tree_util.register_pytree_node(cls, _flatten, lambda aux, leaves: _unflatten(cls, aux, leaves))
-        _register(cls)
+        if register:
+            _register(cls)
 
     def __init__(self, **constants: Param) -> None:
         for name in constants:

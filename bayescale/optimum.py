@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypedDict
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayescale.codes import coded
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
@@ -37,14 +38,15 @@ class Terms(TypedDict, total=False):
     max_N, max_D : float
         Parameters and tokens at most. Where both bind, part of the budget stays unspent.
     fixed : mapping
-        Values of the law's inputs besides N and D, such as {'U': 1e11}.
+        Values of the law's inputs besides N and D, such as {'U': 1e11}, and groups of a fit with `pool`, such as
+        {'corpus': 'c4'}; of a column that is left out, a new group.
     """
 
     inference_tokens: float
     inference_cost: float
     max_N: float
     max_D: float
-    fixed: Mapping[str, float]
+    fixed: Mapping[str, Any]
 
 
 class Limits(NamedTuple):
@@ -120,7 +122,10 @@ def deployment_for(law: Law, terms: Terms) -> Deployment:
         )
     if unknown := set(terms) - set(Terms.__annotations__):
         raise UsageError(f"allocate has no option {sorted(unknown)[0]!r}; it has {', '.join(Terms.__annotations__)}")
-    found = Deployment(**terms)
+    given, codes = coded(law, terms.get("fixed", {}))
+    if several := [n for n, x in codes.items() if x.ndim]:
+        raise UsageError(f"fixed takes one {several[0]} at a time")
+    found = replace(Deployment(**terms), fixed={**given, **{n: float(x) for n, x in codes.items()}})
     rest = tuple(n for n in law.inputs if n not in ("N", "D"))
     for name in rest:
         if name not in found.fixed:
@@ -128,7 +133,7 @@ def deployment_for(law: Law, terms: Terms) -> Deployment:
                 f"law {law.name} also needs {name}: fix it with fixed={{'{name}': ...}} "
                 f"(at the command line --at {name}=...)"
             )
-    checked_inputs(law.name, rest, found.fixed)
+    checked_inputs(law.name, rest, given)
     return found
 
 
@@ -220,8 +225,8 @@ def _program(fit: Fit, kind: str, deployment: Deployment = FREE) -> Callable[...
 
 
 def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
-    best = law.optimum(C)
-    return best["N"], best["D"], law.loss(best["N"], best["D"]), jnp.zeros((), bool)
+    best = law.optimum(C, **limits.fixed)  # empty, or the codes of groups
+    return best["N"], best["D"], law.loss(best["N"], best["D"], **limits.fixed), jnp.zeros((), bool)
 
 
 def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:

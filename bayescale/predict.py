@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import estimate
+from bayescale.codes import coded, groups_of, labelled, of_new_runs
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
@@ -31,7 +32,8 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = estimate.INTERVAL, 
     interval : float
         Mass of the equal-tailed intervals.
     **inputs : array_like
-        The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length.
+        The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of a fit
+        with `pool` also groups by name, ``corpus="c4"``; one that is left out is a new one, drawn from the population.
 
     Returns
     -------
@@ -39,7 +41,9 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = estimate.INTERVAL, 
         Two rows a point: quantity 'mean_curve' is the law itself, 'new_run' adds a run's scatter about it.
         Columns: the inputs, quantity, median, mean, sd, low, high, and decades_<input>: how many powers of
         ten the point lies outside the data's range (0 inside), with decades_C where the law has N and D.
-        The mean and sd of a new run are of its inner 99.8 %: Student-t scatter has no moments.
+        The mean and sd of a new run are of its inner 99.8 %: Student-t scatter has no moments. Where runs have
+        effects on the law (`pool`), the mean curve has that of a run that is named, and no other; a new run has
+        one of its own.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = estimate.INTERVAL, 
     points = _points(fit, runs, inputs)
     parts: list[pd.DataFrame] = []
     for block, mean, new_run in _blocks(fit, points):
-        place = pd.DataFrame({**block, "point": len(parts) * BLOCK + np.arange(mean.shape[1])})
+        place = pd.DataFrame({**labelled(fit.law, block), "point": len(parts) * BLOCK + np.arange(mean.shape[1])})
         beyond = decades_beyond(fit, block)
         both = [
             place.assign(quantity=name, **estimate.summarise(draws, interval, heavy_tails=name == "new_run"), **beyond)
@@ -78,7 +82,7 @@ def predict_draws(fit: Fit, runs: Any = None, **inputs: Any) -> xarray.Dataset:
             name: (("draw", "point"), np.concatenate([b[i] for b in blocks], axis=1))
             for i, name in enumerate(("mean_curve", "new_run"))
         },
-        coords={n: ("point", x) for n, x in points.items()},
+        coords={n: ("point", x.astype(str) if x.dtype == object else x) for n, x in labelled(fit.law, points).items()},
     )
 
 
@@ -87,7 +91,7 @@ def derive(fit: Fit, quantity: str, *, interval: float = estimate.INTERVAL, **in
     estimate.checked_interval(interval)
     draws = quantity_draws(fit, quantity, inputs)
     needs = type(fit.law).quantities()[quantity]
-    points = _broadcast(checked_inputs(fit.law.name, needs, inputs)) if needs else {}
+    points = labelled(fit.law, _given(fit, needs, inputs)) if inputs else {}
     return pd.DataFrame({**points, **{k: np.atleast_1d(v) for k, v in estimate.summarise(draws, interval).items()}})
 
 
@@ -99,8 +103,7 @@ def quantity_draws(fit: Fit, quantity: str, inputs: dict[str, Any]) -> np.ndarra
         raise UsageError(
             f"law {fit.law.name} has no derived quantity {quantity!r}{did_you_mean(quantity, known)}; there are {there}"
         )
-    arrays = _broadcast(checked_inputs(fit.law.name, known[quantity], inputs))
-    return evaluate_draws(fit, quantity, arrays)
+    return evaluate_draws(fit, quantity, _given(fit, known[quantity], inputs))
 
 
 def evaluate_draws(fit: Fit, method: str, points: dict[str, np.ndarray]) -> np.ndarray:
@@ -124,6 +127,8 @@ def decades_beyond(fit: Fit, points: dict[str, np.ndarray]) -> dict[str, np.ndar
             table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
     beyond = {}
     for name, x in points.items():
+        if name not in fit.law.inputs and name != "C":
+            continue  # a group's code
         low, high = seen[name].min(), seen[name].max()
         beyond[f"decades_{name}"] = np.maximum(0.0, np.maximum(np.log10(x / high), np.log10(low / x)))
     return beyond
@@ -137,8 +142,14 @@ def _points(fit: Fit, runs: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray
         from bayescale.runs import read_runs
 
         table = read_runs(runs)
-        inputs = {n: table[n].to_numpy() for n in names if n in table}
-    return _broadcast(checked_inputs(fit.law.name, names, inputs))
+        inputs = {n: table[n].to_numpy() for n in names if n in table} | groups_of(fit.law, table)
+    return _given(fit, names, inputs, strict=runs is None)
+
+
+def _given(fit: Fit, names: tuple[str, ...], inputs: dict[str, Any], *, strict: bool = True) -> dict[str, np.ndarray]:
+    """Inputs by name, checked, and the codes of groups, as arrays of one length."""
+    rest, codes = coded(fit.law, inputs, strict=strict)
+    return _broadcast({**checked_inputs(fit.law.name, names, rest), **codes})
 
 
 def _broadcast(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -162,7 +173,9 @@ def _blocks(fit: Fit, points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str,
     draws = len(next(iter(constants.values())))
     rng = np.random.default_rng((fit.seed, 1))
     for filled, size in filled_blocks(points):
-        mean = fit.target.curve(constants, filled)
+        mean = median = fit.target.curve(constants, filled)
+        if (about := of_new_runs(fit.law, filled)) is not None:
+            median = fit.target.curve(constants, about)
         keys = rng.integers(0, 2**32, (draws, 2), dtype=np.uint32)
-        new_run = fit.target.new_run(constants, mean, keys)
+        new_run = fit.target.new_run(constants, median, keys)
         yield {n: x[:size] for n, x in filled.items()}, np.asarray(mean)[:, :size], np.asarray(new_run)[:, :size]

@@ -12,6 +12,7 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 from numpyro.distributions import Distribution
@@ -21,6 +22,7 @@ from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
 from bayescale.law import Centre, Law, Stated
 from bayescale.likelihood import LIKELIHOODS, Likelihood
+from bayescale.pool import Grouping, Pooled, pooled
 from bayescale.posterior.mode import Mode
 from bayescale.posterior.sample import Samples, quality
 from bayescale.predict import filled_blocks
@@ -59,7 +61,7 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     rows = {"run": np.arange(runs)}
 
     def of_draws(values: Mapping[str, np.ndarray]) -> xarray.Dataset:
-        return xarray.Dataset({n: (("chain", "draw"), x) for n, x in values.items()}, coords=axes)
+        return xarray.Dataset({stored_name(n): (("chain", "draw"), x) for n, x in values.items()}, coords=axes)
 
     def of_rows(values: np.ndarray, along: dict[str, np.ndarray]) -> xarray.Dataset:
         shape = (*(len(x) for x in along.values()), runs)
@@ -67,12 +69,12 @@ def data_tree(fit: Fit) -> xarray.DataTree:
 
     prior = fit.target.constants_at(fit.samples.prior, fit.padded)
     prior_axes = {"chain": np.arange(1), "draw": np.arange(len(fit.samples.prior))}
-    prior_draws = {n: (("chain", "draw"), x[None]) for n, x in prior.items()}
+    prior_draws = {stored_name(n): (("chain", "draw"), x[None]) for n, x in prior.items()}
     some_axes = {"chain": np.arange(chains), "draw": np.arange(0, draws, step)}
     some = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
     some_prior_axes = {"chain": np.arange(1), "draw": prior_axes["draw"][::step]}
     seen = {metric: ("run", fit.runs.observed)}
-    given = {n: ("run", x) for n, x in fit.runs.inputs.items()}
+    given = {stored_name(n): ("run", x) for n, x in fit.runs.inputs.items()}
     if fit.runs.se is not None:
         given[f"{metric}_se"] = ("run", fit.runs.se)
     for label in ("group", "run"):
@@ -81,7 +83,7 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     groups = {
         "posterior": of_draws(fit.constants),
         "unconstrained_posterior": xarray.Dataset(
-            {"z": (("chain", "draw", "site"), fit.samples.z)}, coords={**axes, "site": list(fit.target.sites)}
+            {"z": (("chain", "draw", "site"), fit.samples.z)}, coords={**axes, "site": fit.target.coordinates}
         ),
         "sample_stats": of_draws(fit.samples.stats),
         "posterior_predictive": of_rows(_predictive(fit, some, 2), some_axes),
@@ -178,11 +180,14 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison:
 
 def _spec(fit: Fit) -> dict[str, Any]:
     samples = fit.samples
+    groupings = fit.law.groupings if isinstance(fit.law, Pooled) else ()
+    base = fit.law.base if isinstance(fit.law, Pooled) else type(fit.law)
     return {
-        "law": fit.law.name,
-        "law_source": source_hash(type(fit.law)),
-        "law_ships": type(fit.law).__module__.startswith("bayescale.models"),
+        "law": base.name,
+        "law_source": source_hash(base),
+        "law_ships": base.__module__.startswith("bayescale.models"),
         "constants": {n: _setting_text(v, getattr(type(fit.law), n)) for n, v in fit.law.items()},
+        **({"pool": [[g.column, list(g.labels), list(g.constants)] for g in groupings]} if groupings else {}),
         "likelihood": fit.likelihood.name,
         "noise": {f.name: _setting_text(getattr(fit.likelihood, f.name), None) for f in fields(fit.likelihood)},
         "centre": fit.centre.values,
@@ -223,7 +228,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
     likelihood: Likelihood = LIKELIHOODS[spec["likelihood"]](**noise)
     metric, rows = law.metric, tree["constant_data"]
     runs = Observations(
-        inputs={n: rows[n].to_numpy() for n in law.inputs},
+        inputs={n: rows[stored_name(n)].to_numpy() for n in (*law.inputs, *(g[0] for g in spec.get("pool", ())))},
         metric=metric,
         observed=tree["observed_data"][metric].to_numpy(),
         se=rows[f"{metric}_se"].to_numpy() if f"{metric}_se" in rows else None,
@@ -237,7 +242,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         raise UsageError(
             "the rows in the file are not those that were fitted (their hash differs); the file was changed"
         )
-    constants = {str(n): x.to_numpy() for n, x in tree["posterior"].data_vars.items()}
+    constants = {unquote(str(n)): x.to_numpy() for n, x in tree["posterior"].data_vars.items()}
     samples = Samples(
         z=tree["unconstrained_posterior"]["z"].to_numpy(),
         constants=constants,
@@ -278,10 +283,20 @@ def _rebuild_law(spec: dict[str, Any], given: Any) -> Law:
         raise UsageError(
             f"law {law.name!r} has changed since the fit was saved; fit again, or use the law that made it"
         )
-    settings = {
-        n: getattr(type(law), n) if t == "default" else _read_setting(t, n) for n, t in spec["constants"].items()
-    }
-    return type(law)(**settings)
+    texts = spec["constants"]
+    read = {n: _read_setting(t, n) for n, t in texts.items() if t != "default"}
+    law = type(law)(**{n: read.get(n, getattr(type(law), n)) for n in texts if "pool" not in spec or n in law.fields})
+    if "pool" not in spec:
+        return law
+    found: Law = pooled(
+        law, [Grouping(column, tuple(labels), tuple(varying)) for column, labels, varying in spec["pool"]]
+    )
+    return found.replace(**{n: v for n, v in read.items() if n not in law.fields})  # type: ignore[no-any-return]
+
+
+def stored_name(name: str) -> str:
+    """A constant's name as NetCDF allows it: those of groups are as free as the table's labels."""
+    return name if name.isidentifier() else quote(name, safe=" []")
 
 
 def source_hash(law: type[Law]) -> str:

@@ -18,6 +18,8 @@ WIDTH = 80
 
 def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
     """A fit on one screen: verdict, constants with intervals, derived quantities, what to distrust."""
+    from bayescale.codes import groups_rows
+
     table = fit.summary(interval)
     lines = [
         f"{fit.law.name}: {fit.law.formula()}",
@@ -28,11 +30,16 @@ def fit_text(fit: Fit, interval: float = estimate.INTERVAL) -> str:
         "",
     ]
     rows = []
+    of_groups = groups_rows(fit)
     for name, row in table.iterrows():
         median, span = estimate.interval_text(row.to_dict())
         quality = ("", "") if pd.isna(row.r_hat) else (f"{row.r_hat:.3f}", f"{min(row.ess_bulk, row.ess_tail):.0f}")
-        rows.append((str(name), median, span, *quality))
+        if str(name) not in of_groups.hidden:
+            rows.append((str(name), median, span, *quality))
+    rows.sort(key=lambda row: row[0] in of_groups.names)  # the population's first
     lines += estimate.aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
+    for sentence in of_groups.sentences:
+        lines += textwrap.wrap(printable(sentence), WIDTH)
     told, free = fit.identifiability.rank, len(fit.identifiability.table)
     lines += ["", f"Beyond its priors, the rows determine {told:.1f} of the law's {free} constants."]
     rest = fit.warnings[len(fit.failures) :]
@@ -67,7 +74,8 @@ def predictions_text(table: pd.DataFrame, interval: float) -> str:
         median, span = estimate.interval_text(row.to_dict())
         beyond = max((float(row[c]), c.removeprefix("decades_")) for c in table.columns if c.startswith("decades_"))
         outside = f"{beyond[0]:.1f} in {beyond[1]}" if beyond[0] > 0 else "inside"
-        rows.append((*(f"{row[n]:.4g}" for n in inputs), str(row.quantity).replace("_", " "), median, span, outside))
+        place = (row[n] if isinstance(row[n], str) else f"{row[n]:.4g}" for n in inputs)
+        rows.append((*place, str(row.quantity).replace("_", " "), median, span, outside))
     header = (*inputs, "", "median", f"{interval:.0%} interval", "decades beyond data")
     return "\n".join(estimate.aligned(rows, header))
 

@@ -20,7 +20,9 @@ from bayescale.posterior.target import centre_of, padded, target_of
 
 PUBLISHED = list(Chinchilla.published.values())
 WITH_OPTIMUM = [
-    n for n, cls in laws().items() if hasattr(cls, "optimum") and cls.__module__.startswith("bayescale.models")
+    n
+    for n, cls in laws().items()
+    if hasattr(cls, "optimum") and cls.inputs == ("N", "D") and cls.__module__.startswith("bayescale.models")
 ]
 BUDGETS = np.array([1e18, 1e21, 5.76e23, 1e26])
 

@@ -48,6 +48,7 @@ def test_the_seed_reproduces(small_fit: Fit, table: pd.DataFrame) -> None:
 
 
 def test_a_second_fit_of_the_size_class_compiles_nothing(small_fit: Fit, simulate: Any) -> None:
+    small_fit.summary()
     before = programs.compilations
     found = fit("chinchilla", simulate(27, seed=3), seed=4)
     found.summary()

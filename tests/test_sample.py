@@ -93,6 +93,7 @@ class Bumps:
     """A target with two separate normal bumps, in the clothes of `Target`."""
 
     dimension = 1
+    offset_index = np.zeros(0, int)
 
     def __init__(self, exact: Any) -> None:
         self.exact = exact

@@ -25,6 +25,7 @@ from bayescale.errors import UsageError
 from bayescale.fit import METHODS
 from bayescale.law import Law, setting_text
 from bayescale.likelihood import likelihood_from
+from bayescale.pool import Pooled
 from bayescale.progress import Progress, silent
 
 MASS = 0.95
@@ -204,6 +205,8 @@ def calibrate(
     """
     begun = time.perf_counter()
     spec = law_from(law)
+    if isinstance(spec, Pooled):
+        raise UsageError(f"a pooled law is not calibrated as a whole; calibrate {spec.base.name} itself")
     _check(simulations, method, mass, seed, processes)
     design = design_of(spec, runs, rows=rows, centre=centre)
     setting = Setting(spec, likelihood_from(likelihood), design, seed, method, refit)

@@ -11,6 +11,7 @@ from bayescale.cli.options import (
     Pair,
     averaged_by,
     estimates_by_point,
+    grouping_columns,
     interval_option,
     json_option,
     law_entry,
@@ -35,7 +36,13 @@ POSITIVE = click.FloatRange(min=0.0, min_open=True)
 @click.option("--inference-cost", type=NOT_NEGATIVE, help="A FLOP of serving in FLOPs of training.  [default: 1]")
 @click.option("--max-N", "max_N", type=POSITIVE, help="Parameters at most.")
 @click.option("--max-D", "max_D", type=POSITIVE, help="Training tokens at most.")
-@click.option("--at", "fixed", type=Pair(), multiple=True, help="The value of another input of the law: NAME=VALUE.")
+@click.option(
+    "--at",
+    "fixed",
+    type=Pair(),
+    multiple=True,
+    help="The value of another input of the law, NAME=VALUE, or a group of a pooled fit, corpus=c4.",
+)
 @click.option("--peak", type=POSITIVE, help="FLOP/s of a GPU at its peak, such as 989e12.")
 @click.option("--mfu", type=POSITIVE, help="Share of the peak that training reaches, such as 0.4.")
 @click.option("--price", type=POSITIVE, help="Of a GPU-hour, in any currency.")
@@ -55,7 +62,8 @@ def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fix
     found = trusted_fit(fit, law)
     given: Any = {n: x for n, x in terms.items() if x is not None}
     if fixed:
-        given["fixed"] = {n: _number(n, text) for n, text in fixed}
+        columns = grouping_columns(found)
+        given["fixed"] = {n: text if n in columns else _number(n, text) for n, text in fixed}
     average = averaged_by(found, weights)
     table = found.allocate(C, loss=loss, N=N, interval=interval, **average, **given)
     cautious = [found.fits[n].law for n in found.weights(average["weights"])] if average else [found.law]

@@ -20,6 +20,8 @@ from bayescale.cli.options import Pair, interval_option, json_option, print_json
 @click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
               help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
 @click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@click.option("--pool", type=Pair(), multiple=True, metavar="COLUMN=NAMES",
+              help="Constants that vary by a column: corpus=E,A; run=loss for effects of runs.")  # fmt: skip
 @click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
 @click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
 @click.option("--chains", default=4, show_default=True, help="Chains, at least 4.")
@@ -35,6 +37,7 @@ def command(
     settings: tuple[tuple[str, str], ...],
     columns: tuple[tuple[str, str], ...],
     where: tuple[tuple[str, str], ...],
+    pool: tuple[tuple[str, str], ...],
     interval: float,
     as_json: bool,
     **effort: Any,
@@ -55,7 +58,7 @@ def command(
     if output:
         _check_writable(output)
     with bar() as progress:
-        found = fit(spec, runs, progress=progress, **effort)
+        found = fit(spec, runs, pool=_pool(pool), progress=progress, **effort)
     if not found.converged:
         say(f"{found.law.name} has not converged: {'; '.join(found.failures)}")
     if as_json:
@@ -67,6 +70,13 @@ def command(
         if not as_json:
             click.echo(f"\nSaved to {output}.", err=True)
     return 0 if found.converged else 1
+
+
+def _pool(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
+    found: dict[str, list[str]] = {}
+    for column, names in pairs:
+        found.setdefault(column, []).extend(n.strip() for n in names.split(",") if n.strip())
+    return found or None
 
 
 def _check_writable(output: str) -> None:
@@ -83,6 +93,7 @@ def _check_writable(output: str) -> None:
 def _json(fit: Any, interval: float) -> dict[str, Any]:
     from bayescale.estimate import as_json
 
+    groupings = getattr(fit.law, "groupings", ())
     table = fit.summary(interval)
     entries = {name: as_json(row) for name, row in table.iterrows()}
     for name in fit.constants:
@@ -91,6 +102,7 @@ def _json(fit: Any, interval: float) -> dict[str, Any]:
     return {
         "interval_mass": interval,
         "law": fit.law.name,
+        **({"pool": {g.column: list(g.constants) for g in groupings}} if groupings else {}),
         "rows": fit.runs.rows,
         "source": fit.runs.source,
         "method": fit.samples.method,

@@ -81,7 +81,11 @@ seed_option = click.option(
 def input_options(function: F) -> F:
     """Options for a law's inputs: --N, --D, ... and --at NAME=VALUES for any other."""
     function = click.option(
-        "--at", "others", type=Pair(), multiple=True, help="Another input of the law: NAME=VALUES."
+        "--at",
+        "others",
+        type=Pair(),
+        multiple=True,
+        help="Another input of the law, NAME=VALUES, or a group of a pooled fit, corpus=c4.",
     )(function)
     for name in reversed(INPUTS):
         function = click.option(f"--{name}", name, type=Numbers(), help=f"Values of {name}, separated by commas.")(
@@ -90,10 +94,24 @@ def input_options(function: F) -> F:
     return function
 
 
-def given_inputs(options: dict[str, Any]) -> dict[str, Any]:
-    """The inputs among a command's options."""
+def given_inputs(options: dict[str, Any], found: Any = None) -> dict[str, Any]:
+    """The inputs among a command's options, and the groups that they name, for a fit or comparison."""
     inputs = {n: options[n] for n in INPUTS if options[n] is not None}
-    return inputs | {n: Numbers().convert(v, None, None) for n, v in options["others"]}
+    columns = grouping_columns(found)
+    others = {
+        n: _groups(v, columns[n]) if n in columns else Numbers().convert(v, None, None) for n, v in options["others"]
+    }
+    return inputs | others
+
+
+def grouping_columns(found: Any) -> dict[str, tuple[str, ...]]:
+    """The columns by which a fit, or any of a comparison's, is pooled, with their groups."""
+    fits = found.fits.values() if hasattr(found, "fits") else [] if found is None else [found]
+    return {g.column: g.labels for fit in fits for g in getattr(fit.law, "groupings", ())}
+
+
+def _groups(text: str, labels: tuple[str, ...]) -> Any:
+    return text if text in labels or "," not in text else [part.strip() for part in text.split(",")]
 
 
 def trusted_fit(path: str, law: str | None) -> Any:

@@ -39,7 +39,7 @@ def command(fit: str, runs: str | None, law: str | None, weights: str | None, in
     found = trusted_fit(fit, law)
     average = averaged_by(found, weights)
     points = None if runs is None else read_runs(runs)
-    table = found.predict(points, interval=interval, **average, **given_inputs(options))
+    table = found.predict(points, interval=interval, **average, **given_inputs(options, found))
     if as_json:
         predictions = estimates_by_point(table)
         beyond = [c for c in table.columns if c.startswith("decades_")]

@@ -42,7 +42,10 @@ def same_rows(tables: Mapping[str, Observations]) -> None:
                 f"{f' (rows {listed} are in one of them only)' if only else ''}: evidences of different rows cannot be "
                 "compared; fit both to one table"
             )
-        columns = {a.metric: (a.observed, b.observed), **{n: (x, b.inputs[n]) for n, x in a.inputs.items()}}
+        columns = {
+            a.metric: (a.observed, b.observed),
+            **{n: (x, b.inputs[n]) for n, x in a.inputs.items() if n in b.inputs},
+        }
         for column, (x, y) in columns.items():
             if (differ := np.flatnonzero(x != y)).size:
                 row = differ[0]

@@ -97,14 +97,16 @@ def loo(fit: Fit, *, refits: int = REFITS) -> Loo:
 
     arviz_stats: Any = importlib.import_module("arviz_stats")
 
-    from bayescale.storage import pointwise_log_likelihood
+    from bayescale.storage import pointwise_log_likelihood, stored_name
 
     values = pointwise_log_likelihood(fit)
     chains, draws, rows = values.shape
     axes = {"chain": np.arange(chains), "draw": np.arange(draws)}
     tree = xarray.DataTree.from_dict(
         {
-            "posterior": xarray.Dataset({n: (("chain", "draw"), x) for n, x in fit.constants.items()}, coords=axes),
+            "posterior": xarray.Dataset(
+                {stored_name(n): (("chain", "draw"), x) for n, x in fit.constants.items()}, coords=axes
+            ),
             "log_likelihood": xarray.Dataset(
                 {fit.law.metric: (("chain", "draw", "run"), values)}, coords={**axes, "run": np.arange(rows)}
             ),
@@ -167,7 +169,7 @@ def lfo(fit: Fit, *, share: float = HELD_OUT, seed: int | None = None) -> Lfo:
     budget, name = budgets(fit)
     held_out = largest(budget, share)
     nan = float("nan")
-    train = {n: x[~held_out] for n, x in fit.runs.inputs.items()}
+    train = {n: fit.runs.inputs[n][~held_out] for n in fit.law.inputs}
     points = len(np.unique(np.column_stack(list(train.values())), axis=0))
     need = len(fit.law.free)
     if held_out.all() or points < need + 1:

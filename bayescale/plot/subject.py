@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bayescale import estimate
+from bayescale.codes import new_effect
 from bayescale.compare import Comparison
 from bayescale.compare.average import mixture
 from bayescale.errors import NotConverged, UsageError
@@ -152,7 +153,8 @@ def _scatter(fit: Fit) -> np.ndarray:
     constants = fit.thinned()
     draws = len(next(iter(constants.values())))
     keys = np.random.default_rng((fit.seed, 4)).integers(0, 2**32, (draws, 2), dtype=np.uint32)
-    return np.asarray(fit.target.new_run(constants, np.ones((draws, 1)), keys))
+    ones = np.ones((draws, 1)) * np.reshape(new_effect(fit.law, constants), (-1, 1))
+    return np.asarray(fit.target.new_run(constants, ones, keys))
 
 
 def middle(values: np.ndarray) -> float:

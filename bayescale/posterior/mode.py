@@ -71,6 +71,28 @@ def _some_rows(data: Data) -> Data:
     )
 
 
+def climb(target: Target, data: Data, z: np.ndarray, free: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The nearest maximum over the coordinates `free`, the others held where z, shape (d,), has them; shape (free,)."""
+
+    def evaluate(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        points = np.repeat(z[None], len(some), axis=0)
+        points[:, free] = some
+        value, gradient = target.evaluate(points, data)
+        return value, gradient[:, free]
+
+    return np.asarray(_climb(evaluate, z[None, free], scale[free])[0][0])
+
+
+def hessian_at(target: Target, data: Data, y: np.ndarray, line: Line) -> np.ndarray:
+    """The Hessian of the log density at a point, shape (d,), in the coordinates of `line`; shape (d, d)."""
+
+    def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return target.evaluate(points, data, line)
+
+    width = _widths(_hessians(evaluate, y[None], np.full((1, len(y)), WIDEST)))
+    return np.asarray(_hessians(evaluate, y[None], width)[0])
+
+
 def straightened(target: Target, data: Data, mode: Mode, line: Line, scale: np.ndarray) -> Mode:
     """The mode of the density in the straightened coordinates of `line`, near a mode in z.
 

@@ -13,6 +13,7 @@ from bayescale.posterior import nuts
 from bayescale.posterior.diagnostics import ess_bulk, ess_tail, r_hat
 from bayescale.posterior.importance import Weighted, importance_sample
 from bayescale.posterior.mode import Mode, find_modes, straightened
+from bayescale.posterior.offsets import settled_modes, shares_seen
 from bayescale.posterior.target import PRIOR_DRAWS, Data, Line, Target, in_blocks
 
 R_HAT_LIMIT = 1.01
@@ -120,14 +121,20 @@ def sample(
         nuts.prepare(target, data, nuts.on_this_device(nuts.CONDITIONED), effort.chains)
     prior = target.prior_draws(PRIOR_DRAWS, int(rng.integers(2**31)), data)
     progress("mode", 0, 1)
-    modes = tuple(find_modes(target, data, prior))
+    pooled = settled_modes(target, data, prior) if len(target.offset_index) else []
+    modes = tuple(m for m, _ in pooled) or tuple(find_modes(target, data, prior))
     if not modes:
         return _nothing(
             target, data, prior, "the density is not finite at any prior draw: the law does not fit these data at all"
         )
     spread = prior.std(axis=0)
     line = target.line_at(modes[0].z, modes[0].hessian, spread, data)
-    weighted = importance_sample(target, data, straightened(target, data, modes[0], line, spread), line, rng)
+    if pooled:
+        middle, bent = pooled[0]
+        line = bent._replace(**{n: getattr(line, n) for n in Line._fields[:5]})
+    else:
+        middle = straightened(target, data, modes[0], line, spread)
+    weighted = importance_sample(target, data, middle, line, rng)
     ready = time.perf_counter()
     if method == "laplace":
         outcome = _quick(target, data, weighted, rng, effort)
@@ -191,6 +198,8 @@ def _nuts(
     effort: Effort,
     progress: Callable[[str, int, int], None],
 ) -> _Outcome:
+    if len(target.offset_index):
+        return _nuts_refitting(target, data, weighted, rng, effort, progress)
     rivals = [m for m in modes if m.log_evidence > modes[0].log_evidence - 12.0]
     if weighted.k_hat < K_HAT_CONDITION and len(rivals) == 1:
         frame = nuts.Frame(weighted.location, weighted.factor, weighted.line)
@@ -207,6 +216,31 @@ def _nuts(
         if not outcome.failures:
             break
     return outcome._replace(method="nuts (adaptive)")
+
+
+def _nuts_refitting(
+    target: Target,
+    data: Data,
+    weighted: Weighted,
+    rng: np.random.Generator,
+    effort: Effort,
+    progress: Callable[[str, int, int], None],
+) -> _Outcome:
+    """For a pooled law: its many coordinates are conditioned by the draws of all chains, again until they pass."""
+    frame = nuts.Frame(weighted.location, weighted.factor, weighted.line)
+    refitted = False
+    for acceptance in (effort.target_acceptance, 0.9, 0.95, 0.99):
+        starts = frame.location + 1.5 * rng.standard_normal((effort.chains, target.dimension)) @ frame.factor.T
+        outcome = _run(target, data, nuts.CONDITIONED, frame, starts, acceptance, rng, effort, progress)
+        if not outcome.failures:
+            break
+        refitted = True
+        z = outcome.z.reshape(-1, target.dimension)
+        frame = frame._replace(line=frame.line._replace(share=shares_seen(target, data, z, frame.line)))
+        y = in_blocks(target.straighten, z, data, frame.line)
+        covariance = np.cov(y.T) + 1e-12 * np.diag(y.var(axis=0))
+        frame = frame._replace(location=y.mean(axis=0), factor=np.linalg.cholesky(covariance))
+    return outcome._replace(method="nuts (adaptive)") if refitted else outcome
 
 
 def _dispersed(

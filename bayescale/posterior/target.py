@@ -65,7 +65,7 @@ def padded(
         return np.concatenate([values, np.full(size - rows, filler)])
 
     return Data(
-        inputs={n: pad(np.asarray(x, float), centre.values[n]) for n, x in inputs.items()},
+        inputs={n: pad(np.asarray(x, float), centre.values.get(n, 1.0)) for n, x in inputs.items()},
         observed=pad(np.asarray(observed, float), centre.values[metric]),
         log_se=None if se is None else pad(np.asarray(se, float) / observed, 0.0),
         mask=np.arange(size) < rows,
@@ -91,6 +91,15 @@ class Line(NamedTuple):
         Log of the data's information along each, at the mode's scale.
     log_scale : float
         Log of the scatter's scale at the mode.
+    share, log_spread : ndarray, shape (o,)
+        Of each offset of a pooled law: how much of what is known of it the data say, from 0 to 1, and the log of the
+        spread that is its unit, where that was found. An offset is z = y (spread found / spread)^share: one that the
+        data determine stays where it is as the spread varies, and one that they do not stays in units of it
+        (Gorinova, Moore & Hoffman 2020, arXiv:1906.03028, section 4).
+    lean, height, places : ndarray, shape (o,), (o,), (input, o)
+        Of each offset that is a factor on the law: how far it gives way as the law moves at its rows, from 0 to 1, the
+        log of the law there at the mode, and where they are. Rows that determine a group's level determine the product
+        of the law and its factor, so that y is of that product.
     """
 
     centre: np.ndarray
@@ -98,6 +107,11 @@ class Line(NamedTuple):
     inverse: np.ndarray
     log_information: np.ndarray
     log_scale: Any
+    share: Any = np.zeros(0)
+    log_spread: Any = np.zeros(0)
+    lean: Any = np.zeros(0)
+    height: Any = np.zeros(0)
+    places: Any = np.zeros((0, 0))
 
 
 class Target:
@@ -115,6 +129,8 @@ class Target:
         Which coordinates are the law's.
     scale_index : int or None
         Which coordinate is the scatter's scale; None where it is pinned.
+    offset_index, spread_index : ndarray of int, shape (o,)
+        Which coordinates are the offsets of a pooled law whose spread is free, and which is the spread of each.
     """
 
     def __init__(self, law: Law, likelihood: Likelihood) -> None:
@@ -125,7 +141,13 @@ class Target:
         noise = {f.name for f in fields(likelihood)}
         of_law = [np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites) if n not in noise]
         self.law_index = np.concatenate([*of_law, np.arange(0)])
-        self.scale_index = list(self.sites).index("sigma") if "sigma" in self.sites else None
+        self.scale_index = int(starts[list(self.sites).index("sigma")]) if "sigma" in self.sites else None
+        place = {n: np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites)}
+        offsets = {n: s for n, s in law.offsets.items() if s in self.sites}
+        self.offset_index = np.concatenate([*(place[n] for n in offsets), np.arange(0)])
+        self.spread_index = np.concatenate(
+            [*(np.repeat(place[s], len(place[n])) for n, s in offsets.items()), np.arange(0)]
+        )
         self.densities = Program(jax.vmap(jax.value_and_grad(self.straight_log_density), in_axes=(0, None, None)))
         self.bend = Program(jax.vmap(self._bend, in_axes=(0, None, None)))
         self.straighten = Program(jax.vmap(self._straighten, in_axes=(0, None, None)))
@@ -165,6 +187,11 @@ class Target:
         return sites
 
     @property
+    def coordinates(self) -> list[str]:
+        """A name for each coordinate z: the site's, with a number where the site has several."""
+        return [n if size == 1 else f"{n}[{i}]" for n, (_, size) in self.sites.items() for i in range(size)]
+
+    @property
     def dimension(self) -> int:
         """How many coordinates z has."""
         return sum(size for _, size in self.sites.values())
@@ -201,9 +228,35 @@ class Target:
         log_stretch = self._log_stretch(y, data, line)
         along = line.inverse @ (y[self.law_index] - line.centre)
         z = y.at[self.law_index].set(line.centre + line.basis @ (along * jnp.exp(log_stretch)))
-        return z, jnp.sum(log_stretch)
+        log_det = jnp.sum(log_stretch)
+        if len(self.offset_index):
+            log_spread = self.log_spreads(z)
+            narrower = line.share * (line.log_spread - log_spread)
+            shift = line.lean * (self.heights(z, data, line) - line.height) * jnp.exp(-log_spread)
+            z = z.at[self.offset_index].set(z[self.offset_index] * jnp.exp(narrower) - shift)
+            log_det += jnp.sum(narrower)
+        return z, log_det
+
+    def heights(self, z: Any, data: Data, line: Line) -> Any:
+        """Log of the law, of the population, at the places of a line, shape (o,)."""
+        if not self.law.leaning:
+            return jnp.zeros(len(self.offset_index))
+        with handlers.substitute(data=self._values(z)[0]):
+            population = self.law.sample(data.centre).population()
+        return jnp.log(at_rows(population, dict(zip(self.law.inputs, line.places, strict=True))))
+
+    def log_spreads(self, z: Any) -> Any:
+        """Log of the spread that is the unit of each offset of a pooled law, shape (o,)."""
+        names = self.coordinates
+        logs = {i: jnp.log(self.sites[names[i]][0](z[i])) for i in dict.fromkeys(self.spread_index.tolist())}
+        return jnp.stack([logs[i] for i in self.spread_index.tolist()])
 
     def _straighten(self, z: Any, data: Data, line: Line) -> Any:
+        if len(self.offset_index):
+            log_spread = self.log_spreads(z)
+            wider = line.share * (log_spread - line.log_spread)
+            shift = line.lean * (self.heights(z, data, line) - line.height) * jnp.exp(-log_spread)
+            z = z.at[self.offset_index].set((z[self.offset_index] + shift) * jnp.exp(wider))
         along = line.inverse @ (z[self.law_index] - line.centre)
         back = along * jnp.exp(-self._log_stretch(z, data, line))
         return z.at[self.law_index].set(line.centre + line.basis @ back)
@@ -215,8 +268,11 @@ class Target:
 
     def as_they_are(self) -> Line:
         """The `Line` that leaves coordinates as they are."""
-        p = len(self.law_index)
-        return Line(np.zeros(p), np.eye(p), np.eye(p), np.full(p, -1e3), np.float64(0.0))
+        p, none = len(self.law_index), np.zeros(len(self.offset_index))
+        places = np.ones((len(self.law.inputs), len(none)))
+        return Line(
+            np.zeros(p), np.eye(p), np.eye(p), np.full(p, -1e3), np.float64(0.0), none, none, none, none, places
+        )
 
     def line_at(self, mode: np.ndarray, hessian: np.ndarray, prior_sd: np.ndarray, data: Data) -> Line:
         """The `Line` through a mode: `hessian`, shape (d, d), is the log density's there; `prior_sd` has shape (d,)."""
@@ -231,7 +287,14 @@ class Target:
             if data.log_se is not None:
                 variance += float(np.mean(data.log_se[data.mask] ** 2))
             log_scale = np.float64(0.5 * np.log(variance))
-        return Line(mode[rows], unit[:, None] * vectors, vectors.T / unit, log_information, log_scale)
+        directions = unit[:, None] * vectors
+        return self.as_they_are()._replace(
+            centre=mode[rows],
+            basis=directions,
+            inverse=vectors.T / unit,
+            log_information=log_information,
+            log_scale=log_scale,
+        )
 
     def constrain(self, z: Any, data: Data) -> dict[str, Any]:
         """The law's and the noise's constants at z: those with a prior, and those tied to them."""

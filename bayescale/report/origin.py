@@ -12,6 +12,7 @@ import numpy as np
 
 from bayescale.fit import Fit
 from bayescale.law import setting_text
+from bayescale.pool import Pooled
 from bayescale.posterior.sample import ESS_LIMIT, R_HAT_LIMIT
 from bayescale.report.subject import Subject
 from bayescale.storage import PACKAGES, data_hash, source_hash
@@ -64,11 +65,15 @@ def again(subject: Subject) -> str:
     parts = ["bayescale", "compare" if comparison else "fit", *_table(source)]
     laws = [f.law for f in comparison.fits.values()] if comparison else [fit.law]
     for law in laws:
-        parts += ["--law", law.name if type(law).__module__.startswith("bayescale.models") else f"FILE.py:{law.name}"]
+        base = law.base if isinstance(law, Pooled) else type(law)
+        parts += ["--law", base.name if base.__module__.startswith("bayescale.models") else f"FILE.py:{base.name}"]
     if not comparison:
-        for name, value in fit.law.items():
-            if value is not getattr(type(fit.law), name):
+        settings = fit.law.population() if isinstance(fit.law, Pooled) else fit.law
+        for name, value in settings.items():
+            if value is not getattr(type(settings), name):
                 parts += ["--set", f"{name}={setting_text(value)}"]
+        for grouping in fit.law.groupings if isinstance(fit.law, Pooled) else ():
+            parts += ["--pool", f"{grouping.column}={','.join(grouping.constants)}"]
     parts += [
         "--likelihood",
         fit.likelihood.name,

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayescale.codes import new_effect
 from bayescale.fit import Fit
+from bayescale.pool import Varies
 from bayescale.report import words
 from bayescale.report.javascript import UntranslatableError, law_function
 from bayescale.report.subject import Subject
@@ -115,7 +117,7 @@ def priors(fit: Fit) -> list[dict[str, Any]]:
     prior = fit.target.constants_at(fit.samples.prior, fit.padded)
     found = []
     for name, draws in fit.constants.items():
-        if name not in prior:
+        if name not in prior or isinstance(getattr(fit.law, name, None), Varies):
             continue
         before, after = prior[name].ravel(), draws.ravel()[:: max(1, draws.size // 2000)]
         if np.ptp(before) == 0:
@@ -155,7 +157,8 @@ def _scatter(fit: Fit) -> np.ndarray:
     """Log of a new run over the law at every draw, shape (draw,): what `predict` adds to the mean curve."""
     constants = fit.thinned()
     keys = np.random.default_rng((fit.seed, 1)).integers(0, 2**32, (_draws(fit), 2), dtype=np.uint32)
-    new_run = np.asarray(fit.target.new_run(constants, np.ones((_draws(fit), 1)), keys))[:, 0]
+    ones = np.ones((_draws(fit), 1)) * np.reshape(new_effect(fit.law, constants), (-1, 1))
+    new_run = np.asarray(fit.target.new_run(constants, ones, keys))[:, 0]
     with np.errstate(divide="ignore"):  # tails so heavy that a draw underflows
         return np.asarray(np.log(new_run))
 

@@ -55,6 +55,11 @@ def _plain(name: object) -> str:
 _MEANING = {_plain(alias): name for name, text in ALIASES.items() for alias in (name, *text.split(","))}
 
 
+def standard_name(column: str) -> str:
+    """The standard name of a column that goes by one of its aliases, else its own."""
+    return _MEANING.get(_plain(column), column)
+
+
 def claim(table: Table, columns: Mapping[str, str]) -> dict[str, Hashable]:
     """Which of the table's columns is read as which standard one."""
     labels = list(table.frame.columns)
