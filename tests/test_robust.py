@@ -104,8 +104,10 @@ def test_an_interrupted_fit_keeps_the_old_file(table: pd.DataFrame, cache: str, 
     table.to_csv(tmp_path / "runs.csv", index=False)
     (tmp_path / "fit.nc").write_bytes(b"the old file")
     script = """
-import sys, bayescale.fit
+import signal, sys, bayescale.fit
 from bayescale.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 
 def slow(*arguments, **keywords):
     import time
