@@ -178,13 +178,16 @@ def envelope(runs: Any) -> pd.DataFrame:
             x, y = np.log(curve["C"].to_numpy()), np.log(curve["loss"].to_numpy())
             curves.append(np.interp(log_C, x, y, left=np.inf, right=np.inf))
             N.append(float(curve["N"].iloc[0]))
+    if not curves:
+        raise DataError("an envelope takes training curves: no run has rows at two values of C")
     losses, sizes = np.array(curves), np.array(N)
     there = np.isfinite(losses).any(axis=0)
     best = sizes[losses[:, there].argmin(axis=0)]
-    rows = [(float(np.exp(log_C[there][best == n].mean())), n) for n in np.unique(best)[1:-1]]
+    winners = np.unique(best)
+    rows = [(float(np.exp(log_C[there][best == n].mean())), n) for n in winners[1:-1]]
     if len(rows) < LEAST_BUDGETS:
         raise DataError(
-            f"{len(rows) + 2 if rows else len(np.unique(best))} models are best somewhere along the envelope; the "
+            f"{len(winners)} models are best somewhere along the envelope; the "
             f"smallest and the largest say nothing, and {LEAST_BUDGETS} others are needed"
         )
     return pd.DataFrame({"C": [c for c, _ in rows], "N_opt": [n for _, n in rows], "log_se": np.nan})
@@ -291,7 +294,7 @@ def _quantities(found: Fit, budgets: np.ndarray) -> list[tuple[str, float, np.nd
         a = found.thinned()["a"]
         rows += [("a", np.nan, a), ("b", np.nan, 1 - a)]
         N = np.asarray(found.predict_draws(C=budgets)["mean_curve"])
-        D = budgets / FLOPS_PER_PARAMETER_TOKEN / N
+        D = found.derive_draws("D_opt", C=budgets)
     else:
         derived = type(found.law).quantities()
         rows += [(n, np.nan, found.derive_draws(n)) for n in ("a", "b") if derived.get(n) == ()]

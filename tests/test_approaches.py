@@ -96,6 +96,12 @@ def test_what_a_table_cannot_give() -> None:
                                "loss": [3.0, 2.6, 3.3, 2.3]}))  # fmt: skip
 
 
+def test_rows_that_make_no_curve() -> None:
+    table = pd.DataFrame({"run": ["a", "a", "b"], "N": [1e8, 1e8, 1e9], "D": [1e9, 1e9, 9e9], "loss": [3.0, 3.1, 2.3]})
+    with pytest.raises(DataError, match="no run has rows at two values of C"):
+        envelope(table)
+
+
 def _two_budgets() -> pd.DataFrame:
     C = np.repeat([1e19, 1e20], 6)
     N = np.array([best_size(c) for c in C]) * np.tile(np.geomspace(0.2, 5, 6), 2)
