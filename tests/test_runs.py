@@ -330,7 +330,7 @@ def test_a_million_rows_are_read_quickly() -> None:
 
 good = st.floats(min_value=1e-3, max_value=1e30, allow_subnormal=False)
 bad = st.sampled_from(["", "x", "-1", "0", "nan", "inf", "1,000", "True", "7B", " ", "1e999", "٣x", '"', "'"])
-names = st.lists(st.sampled_from(list(COLUMNS)[:7]), min_size=1, max_size=4, unique=True)
+names = st.lists(st.sampled_from(["N", "D", "C", "S", "B", "U", "loss"]), min_size=1, max_size=4, unique=True)
 quick = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "Predict the metric at given inputs, from a saved fit or comparison.",
     "allocate": "Split compute between parameters and tokens, from a saved fit or comparison.",
     "compare": "Compare laws on one table: evidence, cross-validation, forecasts.",
+    "downstream": "Predict an error rate of downstream tasks through the loss.",
     "approaches": "Optimal N and D by envelope, isoFLOP profiles and a law, side by side.",
     "report": "Write one HTML page of a saved fit or comparison, with a planner in it.",
     "plot": "Draw a saved fit or comparison into a file.",

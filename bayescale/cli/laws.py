@@ -59,7 +59,8 @@ def _page(law: Any) -> str:
     ]
     lines += aligned(rows, ("constant", "prior", *marks), left=2)
     lines += ["", *(f"{m} {s}" for m, s in zip(marks, sources, strict=True))] if sources else []
-    lines += ["", "N0, D0, C0: geometric means of the table's inputs; L0: the median of its " + law.metric + "."]
+    of_loss = "that of its losses" if "loss" in law.inputs else f"the median of its {law.metric}"
+    lines += ["", f"N0, D0, C0: geometric means of the table's inputs; L0: {of_loss}."]
     if quantities := law.quantities():
         lines += [
             "Derived: " + ", ".join(f"{n}({', '.join(needs)})" if needs else n for n, needs in quantities.items())

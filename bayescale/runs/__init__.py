@@ -16,7 +16,18 @@ import pandas as pd
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.runs.columns import ALIASES as ALIASES
 from bayescale.runs.columns import COLUMNS as COLUMNS
-from bayescale.runs.columns import Array, bad_cells, claim, listed, missing, numbers, refuse
+from bayescale.runs.columns import (
+    EVALUATIONS,
+    LENIENT,
+    Array,
+    bad_cells,
+    claim,
+    listed,
+    missing,
+    numbers,
+    refuse,
+    standard_name,
+)
 from bayescale.runs.reading import Table, frame_table, read_table
 
 WARNING = "warning: "
@@ -59,19 +70,22 @@ def read_runs(source: str | Path | pd.DataFrame, *, columns: Mapping[str, str] |
     >>> runs.attrs["notes"][-1]
     'C derived as 6*N*D'
     """
+    return _tidy(table_of(source), columns or {})
+
+
+def table_of(source: str | Path | pd.DataFrame) -> Table:
+    """What `read_runs` takes, as it was found."""
     if isinstance(source, str) and not os.path.isfile(os.path.expanduser(source)):
         from bayescale import datasets
 
         if source in datasets.names():
-            runs = datasets.load(source)
-            return read_runs(runs, columns=columns) if columns else runs
+            return frame_table(datasets.load(source))
         if not Path(source).suffix:
             hint = did_you_mean(source, datasets.names())
             raise UsageError(
                 f"no file and no data set is called {source!r}{hint}; data sets: {', '.join(datasets.names())}"
             )
-    table = frame_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source).expanduser())
-    return _tidy(table, columns or {})
+    return frame_table(source) if isinstance(source, pd.DataFrame) else read_table(Path(source).expanduser())
 
 
 def select(runs: pd.DataFrame, where: Mapping[str, str]) -> pd.DataFrame:
@@ -110,6 +124,9 @@ def _tidy(table: Table, columns: Mapping[str, str]) -> pd.DataFrame:
     if table.frame.empty:
         raise DataError(f"{table.source}: the table has no rows; one row a training run is expected")
     claims = claim(table, columns)
+    for name in LENIENT:  # an "error" that is text is none
+        if name in claims and name not in columns and not _measured(table.frame[claims[name]]):
+            del claims[name]
     earlier = table.frame.attrs.get("notes", [])
     notes = [str(note) for note in earlier if not str(note).startswith(WARNING)]
     notes += [f"column {str(found)!r} read as {name}" for name, found in claims.items() if found != name]
@@ -124,6 +141,8 @@ def _tidy(table: Table, columns: Mapping[str, str]) -> pd.DataFrame:
         elif name in LABELS:
             bad += bad_cells(cells, empty, name, label, table.where)
             runs[name] = cells.astype(str)
+        elif name in LENIENT:
+            runs[name] = numbers(cells)
         else:
             runs[name] = numbers(cells)
             wrong = ~np.isfinite(runs[name]) | (runs[name] < 0 if name == "loss_se" else runs[name] <= 0)
@@ -146,6 +165,9 @@ def _derive(runs: dict[Hashable, Any], notes: list[str]) -> None:
     if "D" not in runs and "S" in runs and "B" in runs:
         runs["D"] = runs["B"] * runs["S"]
         notes.append("D derived as B*S")
+    if "accuracy" in runs and "error" not in runs and np.nanmax(runs["accuracy"]) <= 1:
+        runs["error"] = 1 - runs["accuracy"]
+        notes.append("error derived as 1 - accuracy")
     if "N" not in runs or ("C" in runs) == ("D" in runs):
         return
     if "D" in runs:
@@ -154,6 +176,12 @@ def _derive(runs: dict[Hashable, Any], notes: list[str]) -> None:
     else:
         runs["D"] = runs["C"] / (6 * runs["N"])
         notes.append("D derived as C/(6*N)")
+
+
+def _measured(cells: pd.Series) -> bool:
+    """Whether all cells that are filled are numbers, and some are."""
+    values = numbers(cells)
+    return bool(np.isfinite(values).any() and (np.isfinite(values) | missing(cells)).all())
 
 
 def _suspicions(runs: Mapping[str, Any], where: Callable[[int], str]) -> list[str]:
@@ -180,6 +208,12 @@ def _suspicions(runs: Mapping[str, Any], where: Callable[[int], str]) -> list[st
     if (repeated := pd.DataFrame(dict(runs)).duplicated().to_numpy()).any():
         row = int(np.argmax(repeated))
         found.append(f"{repeated.sum()} rows repeat an earlier row exactly (first {where(row)})")
+    for name in EVALUATIONS:
+        if name in runs and (high := np.nan_to_num(runs[name]) > 1).any():
+            found.append(
+                f"{name} is above 1 in {high.sum()} rows (first {where(int(np.argmax(high)))}): is this per cent? "
+                f"{name} is between 0 and 1"
+            )
     if "loss" in runs:
         if (high := runs["loss"] > 20).any():
             found.append(
@@ -257,9 +291,12 @@ def observations(
         the distinct values of the inputs, are fewer than the law's constants require.
     """
     runs = read_runs(frame)
+    own = {standard_name(n): n for n in (*inputs, metric) if n not in runs}  # a law may call a column by an alias
+    runs = runs.rename(columns={n: alias for n, alias in own.items() if n in runs})
     source, labels = str(runs.attrs["source"]), frame.index
     error = f"{metric}_se"
     names = [*inputs, metric, *([error] if error in runs else [])]
+    texts = [n for n in inputs if n == "schedule"]
     absent = [name for name in names if name not in runs]
     if absent:
         meaning = COLUMNS.get(absent[0], "a column of that name")
@@ -268,13 +305,20 @@ def observations(
             f"{listed(list(runs.columns))}. Name the column {absent[0]}, or say which it is: "
             f"columns={{{absent[0]!r}: 'its name in the table'}}"
         )
-    values = {name: numbers(runs[name]) for name in names}
+    values = {name: _schedules(runs[name], labels, source) if name in texts else numbers(runs[name]) for name in names}
     bad = []
     for name, value in values.items():
+        if name in texts:
+            continue
         free = name != metric and name not in COLUMNS  # an input of the law's own may be zero or negative
         low = np.zeros(len(value), bool) if free else value < 0 if name == error else value <= 0
         bad += bad_cells(runs[name], ~np.isfinite(value) | low, name, name, lambda row: f"row {labels[row]}")
     refuse(bad, source)
+    if metric == "error" and (high := values[metric] > 1).any():
+        raise DataError(
+            f"{source}: error is above 1 in {high.sum()} rows (first row {labels[int(np.argmax(high))]}); it is a rate "
+            "between 0 and 1: divide percentages by 100"
+        )
 
     points = {name: values[name] for name in inputs}
     _enough(points, constants, law, source)
@@ -284,6 +328,18 @@ def observations(
         inputs=points, metric=metric, observed=values[metric], se=values.get(error), labels=labels.to_numpy(),
         group=text["group"], run=text["run"], warnings=(*warnings, *_collinear(points, law)), source=source,
     )  # fmt: skip
+
+
+def _schedules(cells: pd.Series, labels: Any, source: str) -> npt.NDArray[Any]:
+    """The texts of schedules, each of which can be read."""
+    from bayescale.schedule import schedule_from
+
+    for text, rows in cells.astype(str).groupby(cells.astype(str)).groups.items():
+        try:
+            schedule_from(str(text))
+        except UsageError as error:
+            raise DataError(f"{source}: row {labels[cells.index.get_loc(rows[0])]}: {error}") from None
+    return cells.astype(str).to_numpy(object)
 
 
 def _enough(points: Mapping[str, Array], constants: int, law: str, source: str) -> None:
@@ -296,7 +352,7 @@ def _enough(points: Mapping[str, Array], constants: int, law: str, source: str) 
         )
     if len(points) > 1:
         for name, value in points.items():
-            if (value == value[0]).all():
+            if name != "schedule" and (value == value[0]).all():
                 raise DataError(
                     f"{source}: {name} is {value[0]:g} in every row, so a term of {law} in it "
                     f"cannot be told from a constant. Add runs at another {name}, or use a law without it"
@@ -311,7 +367,7 @@ def _enough(points: Mapping[str, Array], constants: int, law: str, source: str) 
 
 def _collinear(points: Mapping[str, Array], law: str) -> list[str]:
     """Warn where the log inputs lie so close to a plane that terms of the law trade off freely."""
-    logs = {name: np.log(value) for name, value in points.items() if (value > 0).all()}
+    logs = {name: np.log(value) for name, value in points.items() if name != "schedule" and (value > 0).all()}
     logs = {name: value - value.mean() for name, value in logs.items() if np.ptp(value) > 0}
     if len(logs) < 2:
         return []

@@ -24,12 +24,17 @@ COLUMNS = {
     "S": "optimiser steps",
     "B": "tokens a batch",
     "U": "unique tokens",
+    "E": "experts a routed layer, 1 of a dense model",
     "loss": "nats per token",
     "loss_se": "standard error of the loss, nats per token",
+    "error": "error rate of tasks, 0 to 1",
+    "accuracy": "accuracy on tasks, 0 to 1",
     "group": "what the run belongs to: a corpus, a family, a set-up",
     "run": "name of the training run; rows of one run are correlated",
 }
 LABELS = ("group", "run")
+EVALUATIONS = ("error", "accuracy")
+LENIENT = (*EVALUATIONS, "E")  # of some runs only: any number or no cell, checked where a law needs them
 
 ALIASES = {
     "N": "params, parameters, n_params, num_params, num_parameters, n_parameters, model_size",
@@ -38,8 +43,11 @@ ALIASES = {
     "S": "steps, n_steps, num_steps, training_steps",
     "B": "batch, batch_size, batch_tokens, tokens_per_batch",
     "U": "unique_tokens, n_unique_tokens",
+    "E": "experts, n_experts, num_experts",
     "loss": "val_loss, valid_loss, validation_loss, final_loss, eval_loss, test_loss, nll",
     "loss_se": "se, stderr, std_err, loss_stderr, loss_std_err, loss_sem",
+    "error": "error_rate, err, top1_error",
+    "accuracy": "acc, top1_accuracy",
     "group": "family, corpus",
     "run": "run_name, run_id",
 }

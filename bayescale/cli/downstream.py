@@ -1,0 +1,116 @@
+"""bayescale downstream"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bayescale.cli.options import (
+    Pair,
+    given_inputs,
+    input_options,
+    interval_option,
+    json_option,
+    print_json,
+    say,
+    seed_option,
+)
+
+
+@click.command("downstream")
+@click.argument("data")
+@click.option("--law", "law", default="chinchilla", show_default=True, help="A law of the loss.")
+@click.option("--error-law", "--task-law", "task_law", default="error_exponential", show_default=True,
+              help="A law of an error rate, or another metric, in the loss.")  # fmt: skip
+@input_options
+@click.option("--set", "settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
+              help="Pin a constant of the law of the loss (E=1.69), tie it or give it a prior.")  # fmt: skip
+@click.option("--set-error", "--set-task", "task_settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
+              help="The same of the other law (chance=0.75).")  # fmt: skip
+@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
+              help="Which column of the table is N, D, loss, error, ...: error=arc_easy.")  # fmt: skip
+@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
+@click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+@seed_option
+@interval_option
+@json_option
+def command(
+    data: str,
+    law: str,
+    task_law: str,
+    settings: tuple[tuple[str, str], ...],
+    task_settings: tuple[tuple[str, str], ...],
+    columns: tuple[tuple[str, str], ...],
+    where: tuple[tuple[str, str], ...],
+    likelihood: str,
+    method: str,
+    seed: int,
+    interval: float,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Predict an error rate from N, D, ... through the loss: two laws fitted to DATA, a table with both metrics.
+
+    Cells may be empty: a row tells each law what it can.
+    """
+    from bayescale.declare import law_from
+    from bayescale.downstream import downstream_text, fit_downstream
+    from bayescale.progress import bar
+    from bayescale.runs import select
+    from bayescale.runs.partial import named_runs
+    from bayescale.text import predictions_text
+
+    first, second = law_from(law), law_from(task_law)
+    first = first.replace(**dict(settings)) if settings else first
+    second = second.replace(**dict(task_settings)) if task_settings else second
+    runs = select(named_runs(data, columns=dict(columns)), dict(where))
+    for note in runs.attrs["notes"]:
+        say(note)
+    inputs = given_inputs(options)
+    with bar() as progress:
+        found = fit_downstream(first, second, runs, likelihood=likelihood, method=method, seed=seed, progress=progress)
+    for failure in found.failures:
+        say(f"not converged: {failure}")
+    table = found.predict(interval=interval, **inputs) if inputs and found.converged else None
+    if as_json:
+        print_json(_json(found, table, interval))
+    else:
+        click.echo(downstream_text(found, interval))
+        if table is not None:
+            click.echo(f"\n{predictions_text(table, interval)}")
+    return 0 if found.converged else 1
+
+
+def _json(found: Any, table: Any, interval: float) -> dict[str, Any]:
+    from bayescale.estimate import as_json
+
+    laws = {}
+    for fit in (found.loss, found.task):
+        summary = fit.summary(interval).loc[list(fit.constants)]
+        laws[fit.law.metric] = {
+            "law": fit.law.name,
+            "rows": fit.runs.rows,
+            "converged": fit.converged,
+            "parameters": {name: as_json(row) for name, row in summary.iterrows()},
+        }
+    predictions: list[dict[str, Any]] = []
+    if table is not None:
+        points = list(table.columns[: list(table.columns).index("metric")])
+        beyond = [c for c in table.columns if c.startswith("decades_")]
+        for start in range(0, len(table), 4):
+            part = table.iloc[start : start + 4]
+            entry: dict[str, Any] = {n: part[n].iloc[0] for n in points}
+            for _, row in part.iterrows():
+                entry.setdefault(row["metric"], {})[row["quantity"]] = as_json(row)
+            entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(part[c].iloc[0]) for c in beyond}
+            predictions.append(entry)
+    return {
+        "interval_mass": interval,
+        "source": found.loss.runs.source,
+        "converged": found.converged,
+        "warnings": list(found.warnings),
+        "laws": laws,
+        "predictions": predictions,
+    }

@@ -1,0 +1,250 @@
+"""Downstream metrics: errors from losses, and predictions of both laws together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayescale as bs
+from bayescale.cli import main
+from bayescale.downstream import Downstream, fit_downstream
+from bayescale.errors import DataError, UsageError
+from bayescale.fit import fit
+from bayescale.law import evaluate
+from bayescale.models import Chinchilla, ErrorExponential, ErrorSigmoid
+from bayescale.pool import Grouping, pooled
+from bayescale.runs import read_runs
+from bayescale.runs.partial import filled, named_runs
+
+LOSS = Chinchilla(**Chinchilla.published["Besiroglu et al. 2024"])
+ERROR = ErrorExponential(**ErrorExponential.published["Gadre et al. 2024, RedPajama, 17 tasks"])
+FAR = {"N": 1e11, "D": 1e13}
+ROWS = 60
+
+
+def simulated(seed: int, rows: int = ROWS) -> pd.DataFrame:
+    """Runs over three decades of N and of D, with 1 % of scatter of the loss and 0.4 % of the error."""
+    rng = np.random.default_rng(seed)
+    N, D = 10 ** rng.uniform(6.5, 9.5, rows), 10 ** rng.uniform(8.5, 11.5, rows)
+    loss = LOSS(N=N, D=D) * np.exp(0.01 * rng.standard_normal(rows))
+    error = ERROR(loss=loss) * np.exp(0.004 * rng.standard_normal(rows))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss, "error": error})
+
+
+@pytest.fixture(scope="module")
+def found() -> Downstream:
+    joined = fit_downstream("chinchilla", "error_exponential", simulated(1), method="laplace")
+    assert joined.converged, joined.failures
+    return joined
+
+
+# --- the laws ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_exponential_is_the_published_formula_and_stays_positive() -> None:
+    losses = np.array([2.2, 2.5, 3.0, 4.0, 8.0])
+    np.testing.assert_allclose(ERROR(loss=losses), 0.857 - 2.21 * np.exp(-0.715 * losses), rtol=1e-6)
+    zero = np.log(2.21 / 0.857) / 0.715  # where the formula crosses zero
+    low = ERROR(loss=np.linspace(1e-6, zero, 50))
+    assert (low > 0).all() and (np.diff(low) > 0).all() and low[-1] == pytest.approx(1e-4, rel=1e-3)
+    np.testing.assert_allclose(np.asarray(evaluate(ERROR, "accuracy", loss=losses)), 1 - ERROR(loss=losses))
+
+
+def test_the_sigmoid_goes_from_its_floor_to_chance() -> None:
+    law = ErrorSigmoid(chance=0.75, floor=0.1, k=4.0, L_mid=1.2)
+    np.testing.assert_allclose(law(loss=[1e-9, 1.2, 50.0]), [0.1 + 0.65 / (1 + np.exp(4.8)), 0.425, 0.75], rtol=1e-6)
+    # the ladder's own form, of the accuracy: a / (1 + exp(-k (L - L0))) + b with a < 0
+    L = np.linspace(0.5, 2, 7)
+    np.testing.assert_allclose(1 - law(loss=L), -0.65 / (1 + np.exp(-4 * (L - 1.2))) + 0.9, rtol=1e-12)
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def test_accuracies_are_read_as_errors() -> None:
+    runs = read_runs(pd.DataFrame({"loss": [3.0, 2.5, 2.0], "acc": [0.3, np.nan, 0.75]}))
+    assert runs["error"].tolist()[::2] == [0.7, 0.25] and np.isnan(runs["error"][1])
+    assert "column 'acc' read as accuracy" in runs.attrs["notes"]
+    assert "error derived as 1 - accuracy" in runs.attrs["notes"]
+    both = read_runs(pd.DataFrame({"loss": [3.0], "accuracy": [0.3], "error": [0.6]}))
+    assert both["error"].tolist() == [0.6]
+
+
+def test_an_error_column_that_is_none_is_left_alone() -> None:
+    runs = read_runs(pd.DataFrame({"loss": [3.0, 2.5], "error": ["out of memory", None]}))
+    assert runs["error"].tolist()[0] == "out of memory"
+    for column in ("error", "accuracy"):
+        runs = read_runs(pd.DataFrame({"loss": [3.0, 2.5], column: [70.0, 60.0]}))
+        assert ("error" in runs) == (column == "error")
+        assert any(f"{column} is above 1 in 2 rows (first row 0): is this per cent" in n for n in runs.attrs["notes"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"error": 100 * simulated(1)["error"]}, r"error is above 1 in 60 rows \(first row 0\); it is a rate"),
+        ({"error": simulated(1)["error"].where(lambda x: x.index != 4, 0.0)}, r"row 4, column error: 0\.0 is not pos"),
+        ({"error": simulated(1)["error"].where(lambda x: x.index != 4)}, "row 4, column error: missing or NaN"),
+    ],
+)
+def test_errors_that_are_no_rates_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit("error_exponential", simulated(1).assign(**change))
+
+
+def test_rows_tell_each_law_what_they_can() -> None:
+    runs = simulated(1)
+    runs.loc[:3, "error"] = np.nan
+    family = pd.DataFrame({"loss": [2.9, 2.8, 2.6], "error": [0.58, 0.55, 0.52], "note": "another family"})
+    table = named_runs(pd.concat([runs, family], ignore_index=True).rename(columns={"N": "params"}))
+    assert len(filled(table, ["N", "D", "loss"])) == 60 and len(filled(table, ["loss", "error"])) == 59
+    assert "N" not in filled(table, ["loss", "error"]) and "note" in filled(table, ["loss", "error"])
+    with pytest.raises(DataError, match=r"there is no column U \(unique tokens\); the table has"):
+        filled(table, ["U", "loss"])
+    with pytest.raises(DataError, match="no row has N, note"):
+        filled(table, ["N", "note"])
+    found = fit_downstream("chinchilla", "error_exponential", table, method="laplace")
+    assert (found.loss.runs.rows, found.task.runs.rows) == (60, 59)
+    assert found.task.runs.source == "a DataFrame"
+
+
+def test_columns_that_are_derived_count_as_filled() -> None:
+    runs = simulated(1).assign(C=lambda x: 6 * x["N"] * x["D"]).drop(columns="D")
+    found = fit_downstream("chinchilla", "error_exponential", runs, method="laplace")
+    np.testing.assert_allclose(found.loss.runs.inputs["D"], simulated(1)["D"])
+
+
+# --- predictions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_names_both_metrics(found: Downstream) -> None:
+    table = found.predict(N=[1e8, 1e11], D=1e13)
+    assert table["metric"].tolist() == ["loss", "loss", "error", "error"] * 2
+    assert table["quantity"].tolist() == ["mean_curve", "new_run"] * 4
+    of_loss = found.loss.predict(N=[1e8, 1e11], D=1e13)
+    columns = ["N", "D", "quantity", "median", "low", "high", "decades_N", "decades_D", "decades_C"]
+    rows = table[table["metric"] == "loss"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows[columns], of_loss[columns], rtol=0.02)  # of as many draws as both have
+    far = table[table["N"] == 1e11]
+    seen = found.task.runs.inputs["loss"].min()
+    assert far["decades_loss"].to_numpy() == pytest.approx(np.log10(seen / far["median"].iloc[0]))
+    draws = found.predict_draws(N=[1e8, 1e11], D=1e13)
+    assert draws["error"].dims == ("quantity", "draw", "point")
+    median = draws["error"].median("draw").sel(quantity="new_run").to_numpy()
+    np.testing.assert_allclose(median, table[(table["metric"] == "error") & (table["quantity"] == "new_run")]["median"])
+    again = found.predict(runs=pd.DataFrame({"N": [1e8, 1e11], "D": 1e13, "x": 1}))
+    pd.testing.assert_frame_equal(again, table)
+    many = found.predict(N=np.geomspace(1e8, 1e10, 600), D=1e13)  # more than one block
+    assert len(many) == 2400 and many["N"].is_monotonic_increasing and (many["low"] < many["high"]).all()
+
+
+def test_both_posteriors_are_in_the_interval(found: Downstream) -> None:
+    """Independent draws: the variances of either law alone add up, and plugging in the median loss leaves one out."""
+    draws = found.predict_draws(**FAR)
+    log_error = np.log(draws["error"].sel(quantity="mean_curve").to_numpy()[:, 0])
+    losses = draws["loss"].sel(quantity="mean_curve").to_numpy()[:, 0]
+    middle = ErrorExponential(**{n: float(np.median(found.task.constants[n])) for n in ErrorExponential.fields})
+    of_loss = np.log(middle(loss=losses))
+    plugged = np.log(found.task.predict_draws(loss=np.median(losses))["mean_curve"].to_numpy()[:, 0])
+    assert log_error.var() == pytest.approx(of_loss.var() + plugged.var(), rel=0.15)
+    assert log_error.std() > 3 * plugged.std()
+
+
+@pytest.mark.slow
+def test_intervals_far_out_hold_what_they_say() -> None:
+    """Of 20 simulated tables; the 90 % interval of a new run holds a new run's error, and the curve's the truth."""
+    truth, rng, inside = float(ERROR(loss=LOSS(**FAR))), np.random.default_rng(5), []
+    for seed in range(20):
+        found = fit_downstream(
+            "chinchilla", "error_exponential", simulated(seed), method="laplace", likelihood="normal"
+        )
+        table = found.predict(**FAR).query("metric == 'error'").set_index("quantity")
+        loss = float(LOSS(**FAR)) * np.exp(0.01 * rng.standard_normal())
+        new = float(ERROR(loss=loss)) * np.exp(0.004 * rng.standard_normal())
+        pairs = (("mean_curve", truth), ("new_run", new))
+        inside.append([table.loc[q, "low"] < x < table.loc[q, "high"] for q, x in pairs])
+    # binomial(20, .9): fewer than 14 happens once in 420
+    assert (np.sum(inside, axis=0) >= 14).all()
+
+
+def test_fits_of_ones_own_are_joined(found: Downstream, tmp_path: Path) -> None:
+    for name in ("loss", "task"):
+        getattr(found, name).save(tmp_path / f"{name}.nc")
+    joined = bs.Downstream(*(bs.load(tmp_path / f"{name}.nc") for name in ("loss", "task")))
+    pd.testing.assert_frame_equal(joined.predict(**FAR), found.predict(**FAR))
+    assert str(joined) == str(found) and joined.warnings == found.warnings
+    text = str(found)
+    assert text.startswith("chinchilla: L(N, D) = E + A/N^alpha") and "\nConverged.\n" in text
+    assert "error_exponential  epsilon" in text
+
+
+def test_errors_of_losses_are_warned_of(found: Downstream) -> None:
+    assert not any("as if losses were exact" in w for w in found.warnings)
+    for error, warned in ((0.05, True), (0.001, False)):
+        known = replace(found.loss, runs=replace(found.loss.runs, se=np.full(ROWS, error)))
+        told = [w for w in Downstream(known, found.task).warnings if "as if losses were exact" in w]
+        assert len(told) == warned
+        assert all(w.startswith("standard errors of the loss are worth") for w in told)
+
+
+def test_what_cannot_be_joined_is_refused(found: Downstream) -> None:
+    runs = simulated(1)
+    with pytest.raises(UsageError, match="law error_exponential predicts error; the first law is to predict the loss"):
+        fit_downstream("error_exponential", "error_exponential", runs)
+    with pytest.raises(
+        UsageError, match="law chinchilla predicts loss from N, D; the second law is to predict a metric"
+    ):
+        fit_downstream("chinchilla", "chinchilla", runs)
+    with pytest.raises(UsageError, match="fit_downstream has no option 'pool'"):
+        fit_downstream("chinchilla", "error_exponential", runs, pool={"corpus": "E"})
+    with pytest.raises(
+        DataError, match=r"there is no column error \(error rate of tasks, 0 to 1\); the table has N, D"
+    ):
+        fit_downstream("chinchilla", "error_exponential", runs.drop(columns="error"))
+    with pytest.raises(UsageError, match="law chinchilla needs D"):
+        found.predict(N=1e9)
+    by_corpus = pooled(found.task.law, [Grouping("corpus", ("a", "b"), ("epsilon",))])
+    with pytest.raises(UsageError, match="the second law cannot be pooled"):
+        Downstream(found.loss, replace(found.task, law=by_corpus))
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def run(line: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit, match=r"^\d+$") as stopped:
+        main(line)
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = simulated(1)
+    runs["acc"] = 1 - runs.pop("error").where(runs.index != 4)
+    runs.assign(corpus="c4").to_csv(tmp_path / "runs.csv", index=False)
+    line = ["downstream", str(tmp_path / "runs.csv"), "--N", "1e8,1e11", "--D", "1e13", "--method", "laplace"]
+    status, out, err = run([*line, "--set-error", "epsilon=0.857", "--where", "group=c4"], capsys)
+    assert status == 0 and "column 'acc' read as accuracy" in err
+    assert "60 rows of" in out and "59 rows of" in out and "decades beyond data" in out
+    assert "error_exponential  gamma" in out and "error_exponential  epsilon" not in out  # it is pinned
+    status, out, _ = run([*line, "--json"], capsys)
+    content = json.loads(out)
+    assert status == 0 and content["converged"] and content["laws"]["error"]["law"] == "error_exponential"
+    assert [p["N"] for p in content["predictions"]] == [1e8, 1e11]
+    far = content["predictions"][1]
+    again = fit_downstream("chinchilla", "error_exponential", runs, method="laplace")
+    rows = again.predict(N=[1e8, 1e11], D=1e13)
+    assert far["error"]["new_run"]["median"] == pytest.approx(rows["median"].iloc[7])
+    assert far["decades_beyond_data"]["loss"] == pytest.approx(rows["decades_loss"].iloc[7])
+    status, _, err = run([*line, "--set", "chance=0.5"], capsys)
+    assert status == 2 and "law chinchilla has no constant 'chance'" in err
+    status, _, err = run([*line, "--error-law", "b_crit"], capsys)
+    assert status == 2 and "there is no law 'b_crit'" in err
+    status, _, err = run(["downstream", "palm2", "--N", "1e9", "--D", "1e10"], capsys)
+    assert status == 1 and "there is no column error" in err
