@@ -18,13 +18,17 @@ import numpy as np
 import pandas as pd
 
 from bayescale.errors import DataError, UsageError
-from bayescale.runs import read_runs
+from bayescale.runs import Observations, read_runs
+from bayescale.runs.columns import listed
 
 if TYPE_CHECKING:
     from bayescale.fit import Fit
 
 SMOOTH = 3
 """Degree of the polynomial in log S about which a curve's noise is measured."""
+
+FAR = 1e6
+"""Log of a ratio of steps across which nothing is remembered; finite, as a gradient needs it."""
 
 STAGGER = (5**0.5 - 1) / 2
 """Shift of the kept steps from run to run, in spacings: few rows of each run still cover the whole curve."""
@@ -112,6 +116,50 @@ def autocorrelation_time(noises: Sequence[np.ndarray], degree: int = 0) -> float
     mean_rows = rows / curves
     r = (products / squares * mean_rows + degree + 1) / (mean_rows - degree - 3)
     return float(longest if r >= 1 else np.clip((1 + r) / (1 - r), 1.0, longest))
+
+
+def row_before(runs: Observations) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row the one before it in its run, and how far that is.
+
+    Parameters
+    ----------
+    runs : Observations
+        With runs, of a law of S or D.
+
+    Returns
+    -------
+    before : ndarray of int, shape (row,)
+        The position of the row before, of a run's first row its own.
+    gap : ndarray, shape (row,)
+        Log of the ratio of their steps; `FAR` for a run's first row.
+
+    Raises
+    ------
+    DataError
+        The table has no runs or no steps, no run has two rows, or a run has two rows at one step.
+    """
+    along = next((n for n in ("S", "D") if n in runs.inputs), None)
+    if runs.run is None or along is None:
+        raise DataError(
+            f"{runs.source}: residuals that follow one another along a run need the column run, and a law of S or D; "
+            f"{'the table has no column run' if runs.run is None else f'the law takes {listed(list(runs.inputs))}'}"
+        )
+    step = runs.inputs[along]
+    _, code = np.unique(runs.run, return_inverse=True)
+    order = np.lexsort((step, code))
+    same = code[order[1:]] == code[order[:-1]]
+    if not same.any():
+        raise DataError(f"{runs.source}: every run has one row, and none follows another; use another likelihood")
+    before, gap = np.arange(runs.rows), np.full(runs.rows, FAR)
+    before[order[1:][same]] = order[:-1][same]
+    gap[order[1:][same]] = np.log(step[order[1:][same]] / step[order[:-1][same]])
+    if (gap == 0).any():
+        row = int(np.argmin(gap))
+        raise DataError(
+            f"{runs.source}: run {runs.run[row]} has two rows at {along} = {step[row]:g} (rows "
+            f"{runs.labels[before[row]]} and {runs.labels[row]}); keep one, or name the runs apart"
+        )
+    return before, gap
 
 
 @dataclass(frozen=True)

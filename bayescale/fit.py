@@ -101,7 +101,7 @@ class Fit:
     @cached_property
     def padded(self) -> Data:
         """The rows as the compiled programs read them."""
-        return padded(self.runs.inputs, self.runs.observed, self.runs.se, self.centre, self.law.metric)
+        return data_of(self.runs, self.centre, self.law.metric, self.likelihood)
 
     def thinned(self, most: int = 4000) -> dict[str, np.ndarray]:
         """At most `most` evenly spaced draws of each constant, chains joined, shape (draw,)."""
@@ -268,8 +268,9 @@ def fit(
         A law's name, a law (``models.Chinchilla(E=1.69)``), its class, or ``"file.py:Name"``.
     runs : DataFrame, str or Path
         A table with the law's inputs and its metric; whatever `read_runs` takes.
-    likelihood : {'student_t', 'normal', 'laplace'} or Likelihood
-        How observations scatter about the law on the log scale.
+    likelihood : {'student_t', 'normal', 'laplace', 'ar1'} or Likelihood
+        How observations scatter about the law on the log scale; 'ar1': with residuals that follow one another along a
+        run.
     method : {'nuts', 'laplace'}
         NUTS, or importance-weighted Laplace: tens of milliseconds, refused by its own gate where it would be wrong.
     seed : int
@@ -319,7 +320,7 @@ def fit(
         spec, table = by_groups(spec, table, frame, pool)
     samples = sample(
         target_of(spec, scatter),
-        padded(table.inputs, table.observed, table.se, at, spec.metric),
+        data_of(table, at, spec.metric, scatter),
         method=method,
         seed=seed,
         effort=Effort(chains=chains, draws=draws, limit=limit),
@@ -327,6 +328,14 @@ def fit(
     )
     seconds = {"total": time.perf_counter() - begun, "sampling": samples.seconds.get("sampling", 0.0)}
     return Fit(spec, scatter, table, at, samples, seed, seconds)
+
+
+def data_of(runs: Observations, centre: Centre, metric: str, likelihood: Likelihood) -> Data:
+    """Rows as the compiled programs read them, with the order along runs where the likelihood needs it."""
+    from bayescale.curves import row_before
+
+    follows = row_before(runs) if likelihood.along_runs else None
+    return padded(runs.inputs, runs.observed, runs.se, centre, metric, follows)
 
 
 def _check_effort(method: str, seed: int, chains: int, draws: int, limit: int) -> None:

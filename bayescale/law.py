@@ -20,6 +20,7 @@ from numpyro.distributions import Distribution
 
 from bayescale.declare import distribution_text, parse_setting
 from bayescale.errors import UsageError, did_you_mean
+from bayescale.schedule import as_numbers, checked_schedules
 
 Param = Any
 """A constant of a law: a distribution (free), a number (pinned), another constant's name (tied), or draws."""
@@ -260,9 +261,10 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
     with jax.enable_x64(True):
         if not names:
             return jnp.asarray(getattr(law, method)())
-        points = [jnp.asarray(a, float).ravel() for a in np.broadcast_arrays(*arrays.values())]
+        points = [a.ravel() for a in np.broadcast_arrays(*arrays.values())]
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
-        return at_rows(law, dict(zip(names, points, strict=True)), method).reshape(shape)
+        numbers = as_numbers(dict(zip(names, points, strict=True)))
+        return at_rows(law, {n: jnp.asarray(x, float) for n, x in numbers.items()}, method).reshape(shape)
 
 
 def at_rows(law: Law, inputs: Mapping[str, Any], method: str | None = None) -> jax.Array:
@@ -283,6 +285,9 @@ def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) 
     for name in names:
         if name not in inputs:
             raise UsageError(f"law {law} needs {name}; its inputs are {', '.join(names)}")
+        if name == "schedule":
+            arrays[name] = checked_schedules(inputs[name])
+            continue
         try:
             array = np.asarray(inputs[name], dtype=float)
         except (TypeError, ValueError):

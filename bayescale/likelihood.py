@@ -80,6 +80,7 @@ class Likelihood:
     """
 
     name: ClassVar[str] = ""
+    along_runs: ClassVar[bool] = False
     sigma: Any = field(default=dist.LogNormal(log(0.01), 1.0))
 
     def tails(self, draws: Mapping[str, Any]) -> Any:
@@ -100,6 +101,10 @@ class Likelihood:
         sigma = draws["sigma"]
         scale = sigma if log_se is None else jnp.sqrt(sigma**2 + log_se**2)
         return Scatter(jnp.log(mean), scale, self.tails(draws))
+
+    def scatter_of_rows(self, mean: Any, draws: Mapping[str, Any], data: Any) -> Scatter:
+        """The distribution of each row of a table (`bayescale.posterior.target.Data`), given drawn noise constants."""
+        return self.scatter(mean, draws, data.log_se)
 
     def __repr__(self) -> str:
         parts = ((f.name, getattr(self, f.name)) for f in fields(self))
@@ -145,7 +150,30 @@ class Laplace(Likelihood):
         return "laplace"
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {c.name: c for c in (StudentT, Normal, Laplace)}
+@dataclass(frozen=True, eq=False, repr=False)
+class Autoregressive(StudentT):
+    """Residuals of log loss that follow one another along each run: AR(1) in log S, with Student-t innovations.
+
+    Residuals of one run at steps S and S' correlate by exp(-|log(S'/S)| / tau), so that many rows of a curve count for
+    the few that they are worth; those of two runs do not. sigma is the scale of a residual by itself, and that of
+    one given the row before it sigma sqrt(1 - correlation^2). Needs the columns run, and S or D. Leaving one row out is
+    leaving it out given the row before it.
+    """
+
+    name: ClassVar[str] = "ar1"
+    along_runs: ClassVar[bool] = True
+    tau: Any = field(default=dist.LogNormal(log(0.3), 1.0))
+
+    def scatter_of_rows(self, mean: Any, draws: Mapping[str, Any], data: Any) -> Scatter:
+        """The distribution of each row, given the one before it in its run."""
+        alone = self.scatter(mean, draws, data.log_se)
+        decay = data.gap / draws["tau"]
+        residual = jnp.log(data.observed) - alone.log_mean
+        log_mean = alone.log_mean + jnp.exp(-decay) * residual[data.before]
+        return Scatter(log_mean, alone.scale * jnp.sqrt(-jnp.expm1(-2 * decay)), alone.tails)
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {c.name: c for c in (StudentT, Normal, Laplace, Autoregressive)}
 
 
 def likelihood_from(spec: Any) -> Likelihood:

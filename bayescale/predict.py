@@ -13,6 +13,7 @@ from bayescale.codes import coded, groups_of, labelled, of_new_runs
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.schedule import as_numbers
 
 if TYPE_CHECKING:
     import xarray
@@ -51,9 +52,9 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = estimate.INTERVAL, 
         An input is missing, unknown, not positive, or of another length than the rest.
     """
     estimate.checked_interval(interval)
-    points = _points(fit, runs, inputs)
+    points = points_of(fit, runs, inputs)
     parts: list[pd.DataFrame] = []
-    for block, mean, new_run in _blocks(fit, points):
+    for block, mean, new_run in blocks_of(fit, points):
         place = pd.DataFrame({**labelled(fit.law, block), "point": len(parts) * BLOCK + np.arange(mean.shape[1])})
         beyond = decades_beyond(fit, block)
         both = [
@@ -75,8 +76,8 @@ def predict_draws(fit: Fit, runs: Any = None, **inputs: Any) -> xarray.Dataset:
     """
     import xarray
 
-    points = _points(fit, runs, inputs)
-    blocks = [(mean, new_run) for _, mean, new_run in _blocks(fit, points)]
+    points = points_of(fit, runs, inputs)
+    blocks = [(mean, new_run) for _, mean, new_run in blocks_of(fit, points)]
     return xarray.Dataset(
         {
             name: (("draw", "point"), np.concatenate([b[i] for b in blocks], axis=1))
@@ -114,7 +115,7 @@ def evaluate_draws(fit: Fit, method: str, points: dict[str, np.ndarray]) -> np.n
         draws = len(next(iter(constants.values())))
         return np.broadcast_to(np.asarray(program(constants, {})), (draws,))
     return np.concatenate(
-        [np.asarray(program(constants, filled))[:, :size] for filled, size in filled_blocks(points)], axis=1
+        [np.asarray(program(constants, as_numbers(filled)))[:, :size] for filled, size in filled_blocks(points)], axis=1
     )
 
 
@@ -127,14 +128,15 @@ def decades_beyond(fit: Fit, points: dict[str, np.ndarray]) -> dict[str, np.ndar
             table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
     beyond = {}
     for name, x in points.items():
-        if name not in fit.law.inputs and name != "C":
-            continue  # a group's code
+        if (name not in fit.law.inputs and name != "C") or name == "schedule":
+            continue  # a group's code, or no number
         low, high = seen[name].min(), seen[name].max()
         beyond[f"decades_{name}"] = np.maximum(0.0, np.maximum(np.log10(x / high), np.log10(low / x)))
     return beyond
 
 
-def _points(fit: Fit, runs: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+def points_of(fit: Fit, runs: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Inputs of a law, from a table or by name, and codes of groups, checked, as arrays of one length."""
     names = fit.law.inputs
     if runs is not None:
         if inputs:
@@ -167,15 +169,17 @@ def filled_blocks(points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.
         yield {n: np.concatenate([x, np.repeat(x[-1:], size - there)]) for n, x in block.items()}, there
 
 
-def _blocks(fit: Fit, points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+def blocks_of(
+    fit: Fit, points: dict[str, np.ndarray]
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
     """Blocks of points with draws of the mean curve and of a new run there, shape (draw, point) each."""
     constants = fit.thinned()
     draws = len(next(iter(constants.values())))
     rng = np.random.default_rng((fit.seed, 1))
     for filled, size in filled_blocks(points):
-        mean = median = fit.target.curve(constants, filled)
+        mean = median = fit.target.curve(constants, as_numbers(filled))
         if (about := of_new_runs(fit.law, filled)) is not None:
-            median = fit.target.curve(constants, about)
+            median = fit.target.curve(constants, as_numbers(about))
         keys = rng.integers(0, 2**32, (draws, 2), dtype=np.uint32)
         new_run = fit.target.new_run(constants, median, keys)
         yield {n: x[:size] for n, x in filled.items()}, np.asarray(mean)[:, :size], np.asarray(new_run)[:, :size]

@@ -27,6 +27,7 @@ from bayescale.posterior.mode import Mode
 from bayescale.posterior.sample import Samples, quality
 from bayescale.predict import filled_blocks
 from bayescale.runs import Observations
+from bayescale.schedule import as_numbers
 from bayescale.sealed import check_seal, read_tree, write_tree
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     some = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
     some_prior_axes = {"chain": np.arange(1), "draw": prior_axes["draw"][::step]}
     seen = {metric: ("run", fit.runs.observed)}
-    given = {stored_name(n): ("run", x) for n, x in fit.runs.inputs.items()}
+    given = {stored_name(n): ("run", x.astype(str) if x.dtype == object else x) for n, x in fit.runs.inputs.items()}
     if fit.runs.se is not None:
         given[f"{metric}_se"] = ("run", fit.runs.se)
     for label in ("group", "run"):
@@ -119,7 +120,7 @@ def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> n
     rng = np.random.default_rng((fit.seed, stream))
     draws, parts = len(next(iter(constants.values()))), []
     for filled, size in filled_blocks(dict(fit.runs.inputs)):
-        mean = fit.target.curve(constants, filled)
+        mean = fit.target.curve(constants, as_numbers(filled))
         keys = rng.integers(0, 2**32, (draws, 2), dtype=np.uint32)
         parts.append(np.asarray(fit.target.new_run(constants, mean, keys))[:, :size])
     return np.concatenate(parts, axis=1)
@@ -228,7 +229,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
     likelihood: Likelihood = LIKELIHOODS[spec["likelihood"]](**noise)
     metric, rows = law.metric, tree["constant_data"]
     runs = Observations(
-        inputs={n: rows[stored_name(n)].to_numpy() for n in (*law.inputs, *(g[0] for g in spec.get("pool", ())))},
+        inputs={n: _stored(rows, n) for n in (*law.inputs, *(g[0] for g in spec.get("pool", ())))},
         metric=metric,
         observed=tree["observed_data"][metric].to_numpy(),
         se=rows[f"{metric}_se"].to_numpy() if f"{metric}_se" in rows else None,
@@ -264,6 +265,12 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         seconds=spec["sampling_seconds"],
     )
     return Fit(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
+
+
+def _stored(rows: Any, name: str) -> np.ndarray:
+    """A column of the fitted rows; text as the object array that it was."""
+    values: np.ndarray = rows[stored_name(name)].to_numpy()
+    return values if values.dtype.kind == "f" else values.astype(str).astype(object)
 
 
 def _rebuild_law(spec: dict[str, Any], given: Any) -> Law:
@@ -316,7 +323,8 @@ def data_hash(runs: Observations) -> str:
         runs.observed,
         *([] if runs.se is None else [runs.se]),
     ):
-        digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+        text = values.dtype.kind in "OU"
+        digest.update(repr(values.tolist()).encode() if text else np.ascontiguousarray(values, dtype="<f8").tobytes())
     return digest.hexdigest()
 
 

@@ -209,7 +209,12 @@ def calibrate(
         raise UsageError(f"a pooled law is not calibrated as a whole; calibrate {spec.base.name} itself")
     _check(simulations, method, mass, seed, processes)
     design = design_of(spec, runs, rows=rows, centre=centre)
-    setting = Setting(spec, likelihood_from(likelihood), design, seed, method, refit)
+    scatter = likelihood_from(likelihood)
+    if scatter.along_runs:
+        raise UsageError(
+            f"simulated tables have no runs whose rows follow one another: {scatter.name} has no calibration"
+        )
+    setting = Setting(spec, scatter, design, seed, method, refit)
     described = _described(setting)
     path = None if output is None else results_path(output, spec.name)
     done: dict[int, Ranked] = {}

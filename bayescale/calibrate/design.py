@@ -19,12 +19,24 @@ RANGES = {
     "S": (1e2, 1e7),
     "B": (1e4, 1e8),
     "U": (1e8, 1e13),
+    "E": (1.0, 512.0),
     "loss": (2.0, 4.5),
 }
 """Of inputs, in the units of a run table. Five decades, so that most data sets tell something about each constant."""
 
+SCHEDULES = (
+    "0:0 2000:3e-4",
+    "0:0 2000:3e-4 cosine 1000000:3e-5",
+    "0:0 2000:3e-4 20000:3e-4 20000:3e-5",
+    "0:0 2000:3e-4 100000:3e-4 exp 1000000:3e-6",
+)
+"""Of laws of a learning-rate schedule, along each of which rows are spread over `STEPS`."""
+
+STEPS = (2500.0, 1e6)
+
 METRICS = {
     "loss": 2.7, "transfer_loss": 3.0, "B_crit": 2e6, "S": 1e5, "N_opt": 1e9, "D_opt": 3e10, "D_T": 1e10,
+    "error": 0.6,
 }  # fmt: skip
 """Of metrics at the centre, where priors are stated; 1 for any other."""
 
@@ -44,7 +56,7 @@ class Design:
         Known standard errors of the log metric, of a table that has them.
     centre : Centre
         Where priors are stated: fixed, so that they do not follow the simulated metric.
-    far : dict of float
+    far : dict
         The inputs of the prediction that is checked.
     budgets : tuple of float
         FLOPs of the allocations that are checked: within the design, and far beyond it.
@@ -55,7 +67,7 @@ class Design:
     inputs: dict[str, np.ndarray]
     log_se: np.ndarray | None
     centre: Centre
-    far: dict[str, float]
+    far: dict[str, Any]
     budgets: tuple[float, float]
     source: str
 
@@ -79,7 +91,11 @@ def design_of(law: Law, runs: Any = None, *, rows: int = ROWS, centre: Mapping[s
     observed = None
     if runs is None:
         inputs = _spread(law, rows)
-        source = f"{rows} rows spread over " + ", ".join(f"{n} {RANGES[n][0]:g} to {RANGES[n][1]:g}" for n in inputs)
+        limits = {n: STEPS if "schedule" in inputs else RANGES[n] for n in inputs if n != "schedule"}
+        source = f"{rows} rows spread over " + ", ".join(
+            f"{n} {low:g} to {high:g}" for n, (low, high) in limits.items()
+        )
+        source += f" of {len(SCHEDULES)} schedules" if "schedule" in inputs else ""
     else:
         inputs, observed, log_se, source = _of_table(law, runs)
     metric = METRICS.get(law.metric, 1.0)
@@ -87,8 +103,7 @@ def design_of(law: Law, runs: Any = None, *, rows: int = ROWS, centre: Mapping[s
     for name in centre or {}:
         if name not in at:
             raise UsageError(f"the centre of law {law.name} has {', '.join(at)}, not {name!r}")
-    # a law of the loss is used at losses below those that were seen
-    far = {n: float(x.min()) * 0.8 if n == "loss" else float(x.max()) * FAR for n, x in inputs.items()}
+    far = {n: _beyond(n, x) for n, x in inputs.items()}
     budgets = (1.0, 1.0)
     if {"N", "D"} <= set(inputs):
         within = FLOPS_PER_PARAMETER_TOKEN * at["N"] * at["D"]
@@ -98,7 +113,21 @@ def design_of(law: Law, runs: Any = None, *, rows: int = ROWS, centre: Mapping[s
     )
 
 
+def _beyond(name: str, values: np.ndarray) -> Any:
+    """Where a prediction is checked: a law of the loss is used at losses below those that were seen."""
+    if name == "schedule":
+        return values[-1]
+    return float(values.min()) * 0.8 if name == "loss" else float(values.max()) * FAR
+
+
 def _spread(law: Law, rows: int) -> dict[str, np.ndarray]:
+    if law.inputs == ("S", "schedule"):
+        some = -(-rows // len(SCHEDULES))
+        steps = np.geomspace(*STEPS, some)
+        return {
+            "S": np.tile(steps, len(SCHEDULES))[:rows],
+            "schedule": np.repeat(SCHEDULES, some)[:rows].astype(object),
+        }
     if missing := [n for n in law.inputs if n not in RANGES]:
         raise UsageError(
             f"there is no default design for {', '.join(missing)} of law {law.name}; give a table of runs that has "

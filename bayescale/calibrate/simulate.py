@@ -14,7 +14,7 @@ from bayescale.errors import DataError
 from bayescale.law import Law
 from bayescale.likelihood import Likelihood
 from bayescale.optimum import optimum_of_each
-from bayescale.posterior.target import PRIOR_DRAWS, Data, Target, padded_size, target_of
+from bayescale.posterior.target import PRIOR_DRAWS, Data, Target, padded_inputs, padded_size, target_of
 from bayescale.predict import evaluate_draws
 
 DRAWS = 100
@@ -81,10 +81,9 @@ class Setting:
         def pad(values: np.ndarray, filler: float) -> np.ndarray:
             return np.concatenate([values, np.full(size - len(values), filler)])
 
-        at = design.centre.values
         return Data(
-            inputs={n: pad(x, at[n]) for n, x in design.inputs.items()},
-            observed=pad(observed, at[metric]),
+            inputs=padded_inputs(design.inputs, size, design.centre),
+            observed=pad(observed, design.centre.values[metric]),
             log_se=None if design.log_se is None else pad(design.log_se, 0.0),
             mask=np.arange(size) < design.rows,
             centre=design.centre,

@@ -18,7 +18,7 @@ from bayescale.cli.options import Pair, json_option, print_json, seed_option
 @click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
               help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
 @click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
-@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
+@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal, laplace or ar1.")
 @click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
 @seed_option
 @json_option

@@ -22,7 +22,7 @@ from bayescale.cli.options import Pair, interval_option, json_option, print_json
 @click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
 @click.option("--pool", type=Pair(), multiple=True, metavar="COLUMN=NAMES",
               help="Constants that vary by a column: corpus=E,A; run=loss for effects of runs.")  # fmt: skip
-@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
+@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal, laplace or ar1.")
 @click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
 @click.option("--chains", default=4, show_default=True, help="Chains, at least 4.")
 @click.option("--draws", default=1000, show_default=True, help="Draws a chain to begin with, a multiple of 250.")

@@ -16,7 +16,7 @@ from bayescale.errors import DataError, UsageError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-INPUTS = ("N", "D", "C", "S", "B", "U")
+INPUTS = ("N", "D", "C", "S", "B", "U", "E")
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]
@@ -98,9 +98,7 @@ def given_inputs(options: dict[str, Any], found: Any = None) -> dict[str, Any]:
     """The inputs among a command's options, and the groups that they name, for a fit or comparison."""
     inputs = {n: options[n] for n in INPUTS if options[n] is not None}
     columns = grouping_columns(found)
-    others = {
-        n: _groups(v, columns[n]) if n in columns else Numbers().convert(v, None, None) for n, v in options["others"]
-    }
+    others = {n: _groups(v, columns[n]) if n in columns else _input(n, v) for n, v in options["others"]}
     return inputs | others
 
 
@@ -108,6 +106,12 @@ def grouping_columns(found: Any) -> dict[str, tuple[str, ...]]:
     """The columns by which a fit, or any of a comparison's, is pooled, with their groups."""
     fits = found.fits.values() if hasattr(found, "fits") else [] if found is None else [found]
     return {g.column: g.labels for fit in fits for g in getattr(fit.law, "groupings", ())}
+
+
+def _input(name: str, text: str) -> Any:
+    if name == "schedule":
+        return [part.strip() for part in text.split(",")]
+    return Numbers().convert(text, None, None)
 
 
 def _groups(text: str, labels: tuple[str, ...]) -> Any:

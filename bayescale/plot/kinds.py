@@ -14,7 +14,7 @@ OF_ANY_FIT = ("loss", "residuals", "priors", "pair", "predictive", *DIAGNOSTICS)
 
 def kinds_of(law: Law) -> tuple[str, ...]:
     """The kinds of plot that a fit of a law has."""
-    of_two = ("surface",) if len(law.inputs) > 1 else ()
+    of_two = ("surface",) if len(law.inputs) > 1 and "schedule" not in law.inputs else ()
     return (*(("isoflop", "allocation") if has_allocation(law) else ()), *of_two, *OF_ANY_FIT)
 
 

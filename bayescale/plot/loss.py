@@ -13,6 +13,7 @@ from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
 from bayescale.plot.subject import Subject, require_split, subject
+from bayescale.schedule import schedule_from
 
 POINTS = 121
 SERIES = 4
@@ -41,7 +42,8 @@ def loss(
     ax : Axes, optional
         Where to draw; a new figure if None.
     against : str, optional
-        An input of the law, or 'C'. By default C where the law splits it between N and D, else the first input.
+        An input of the law, or 'C'; of a law of a schedule, S. By default C where the law splits it between N and D,
+        else the first input.
     beyond : float
         Powers of ten to go on above the largest run. On an axis that is not logarithmic, a tenth of the range.
     interval : float
@@ -62,6 +64,8 @@ def loss(
         The law has no such input, or values are given for what is on the axis.
     """
     of = subject(fit, weights)
+    if "schedule" in of.law.inputs:
+        return learning_curves(of, ax, against, held, interval)
     against = against or ("C" if has_allocation(of.law) else of.law.inputs[0])
     at_optimum = against == "C" and "C" not in of.law.inputs
     if at_optimum:
@@ -102,6 +106,36 @@ def loss(
     style.shade_beyond(axis, seen)
     axis.set(xlabel=style.label(against), ylabel=style.label(of.law.metric))
     axis.set_title(text, fontsize="medium")
+    style.legend(axis)
+    return axis
+
+
+def learning_curves(of: Subject, ax: Axes | None, against: str | None, held: dict[str, Any], interval: float) -> Axes:
+    """Loss along runs by a law of their learning-rate schedules: a curve each of some schedules, with its runs."""
+    if against not in (None, "S") or set(held) - {"schedule"}:
+        raise UsageError(f"loss of law {of.name} is drawn against S along schedules: give schedule, and nothing else")
+    texts = of.runs.inputs["schedule"]
+    steps = of.runs.inputs["S"]
+    known = list(dict.fromkeys(texts.tolist()))
+    shown = list(np.ravel(checked_inputs(of.law.name, ("schedule",), held)["schedule"])) if held else known
+    if len(shown) > len(style.sequence(8)):
+        shown = [shown[i] for i in np.linspace(0, len(shown) - 1, 8).astype(int)]
+    (axis,) = style.panels(ax)
+    heights = []
+    for text, color in zip(shown, style.sequence(len(shown)), strict=True):
+        mine = texts == text
+        end = steps[mine].max() if mine.any() else max(schedule_from(text).steps[-1], float(steps.max()))
+        x = np.linspace(steps.min(), end, POINTS)
+        mean, new_run = of.predict({"S": x, "schedule": np.full(POINTS, text, dtype=object)}, interval)
+        name = str(of.runs.run[mine][0]) if of.runs.run is not None and mine.any() else text
+        axis.plot(x, mean["median"], color=color, label=style.escape(name[:40]))
+        style.band(axis, x, new_run, color, alpha=0.2)
+        if mine.any():
+            style.data(axis, steps[mine], of.runs.observed[mine], color=color, text=None)
+        heights += [new_run["low"], new_run["high"]]
+    style.scale(axis, "y", *style.padded(np.concatenate(heights), log=False), log=False)
+    axis.set(xlabel=style.label("S"), ylabel=style.label(of.law.metric))
+    axis.set_title(f"{of.law.metric} along schedules, {of.name}", fontsize="medium")
     style.legend(axis)
     return axis
 

@@ -49,6 +49,8 @@ def surface(
     Axes
     """
     of = subject(checked(fit))
+    if "schedule" in of.law.inputs:
+        raise refused(of.law, f"a surface is of two numbers; {of.law.name} takes a schedule")
     if len(of.law.inputs) < 2:
         raise refused(of.law, f"a surface is of two inputs; {of.law.name} has {of.law.inputs[0]} alone")
     if beyond < 0:

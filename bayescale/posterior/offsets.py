@@ -114,7 +114,7 @@ def _leaning(target: Target, data: Data, z: np.ndarray, share: np.ndarray) -> di
     places = np.ones((len(target.law.inputs), len(lean)))
     names = [target.coordinates[i] for i in target.offset_index]
     for site, column in target.law.leaning.items():
-        if site not in target.sites or f"{site}[0]" not in names:
+        if site not in target.sites or f"{site}[0]" not in names or "schedule" in target.law.inputs:
             continue
         first, size = names.index(f"{site}[0]"), target.sites[site][1]
         codes = np.where(data.mask, data.inputs[column], 0).astype(int)

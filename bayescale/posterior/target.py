@@ -18,6 +18,7 @@ from bayescale.declare import distribution_text
 from bayescale.law import Centre, Law, at_rows
 from bayescale.likelihood import Likelihood
 from bayescale.posterior.programs import TRACING, Program
+from bayescale.schedule import NODES, as_numbers, peaks
 
 BATCH = 256
 """Points evaluated together; tables of many rows get fewer, so that a batch stays within memory."""
@@ -38,6 +39,8 @@ class Data(NamedTuple):
     log_se: np.ndarray | None
     mask: np.ndarray
     centre: Centre
+    before: np.ndarray | None = None  # of rows whose residuals follow one another: the row before each in its run,
+    gap: np.ndarray | None = None  # and how far it is, in log steps
 
 
 def padded_size(rows: int) -> int:
@@ -49,13 +52,18 @@ def padded_size(rows: int) -> int:
 
 
 def centre_of(inputs: Mapping[str, np.ndarray], metric: str, observed: np.ndarray) -> Centre:
-    """Geometric means of the inputs and the median of the metric."""
-    means = {n: float(np.exp(np.mean(np.log(x)))) for n, x in inputs.items()}
+    """Geometric means of the inputs, of schedules that of their peaks, and the median of the metric."""
+    means = {n: float(np.exp(np.mean(np.log(peaks(x) if n == "schedule" else x)))) for n, x in inputs.items()}
     return Centre({**means, metric: float(np.median(observed))})
 
 
 def padded(
-    inputs: Mapping[str, np.ndarray], observed: np.ndarray, se: np.ndarray | None, centre: Centre, metric: str
+    inputs: Mapping[str, np.ndarray],
+    observed: np.ndarray,
+    se: np.ndarray | None,
+    centre: Centre,
+    metric: str,
+    follows: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Data:
     """A table's rows, padded with rows at the centre that do not count."""
     rows = len(observed)
@@ -65,12 +73,24 @@ def padded(
         return np.concatenate([values, np.full(size - rows, filler)])
 
     return Data(
-        inputs={n: pad(np.asarray(x, float), centre.values.get(n, 1.0)) for n, x in inputs.items()},
+        inputs=padded_inputs(inputs, size, centre),
         observed=pad(np.asarray(observed, float), centre.values[metric]),
         log_se=None if se is None else pad(np.asarray(se, float) / observed, 0.0),
         mask=np.arange(size) < rows,
         centre=centre,
+        before=None if follows is None else np.concatenate([follows[0], np.arange(rows, size)]),
+        gap=None if follows is None else pad(follows[1], 1.0),
     )
+
+
+def padded_inputs(inputs: Mapping[str, np.ndarray], size: int, centre: Centre) -> dict[str, np.ndarray]:
+    """Inputs as programs read them, `size` rows of each: those of the table, then rows at its centre."""
+    found = {}
+    for name, values in as_numbers(inputs).items():
+        x = np.asarray(values, float)
+        filler = x[:1] if x.ndim > 1 else np.array([centre.values.get(name, 1.0)])
+        found[name] = np.concatenate([x, np.repeat(filler, size - len(x), axis=0)])
+    return found
 
 
 class Line(NamedTuple):
@@ -165,7 +185,7 @@ class Target:
         noise = self.likelihood.sample()
         if observe:
             with handlers.mask(mask=data.mask):
-                scatter = self.likelihood.scatter(at_rows(law, data.inputs), noise, data.log_se)
+                scatter = self.likelihood.scatter_of_rows(at_rows(law, data.inputs), noise, data)
                 numpyro.sample(law.metric, scatter, obs=data.observed)
 
     def _find_sites(self) -> dict[str, tuple[Any, int]]:
@@ -173,7 +193,7 @@ class Target:
         sites: dict[str, tuple[Any, int]] = {}
 
         def visit() -> None:
-            ones = {n: jnp.ones(1) for n in self.law.inputs}
+            ones = {n: jnp.ones((1, NODES, 4) if n == "schedule" else 1) for n in self.law.inputs}
             centre = Centre({**dict.fromkeys(self.law.inputs, 1.0), self.law.metric: 1.0})
             data = Data(ones, jnp.ones(1), None, jnp.ones(1, bool), centre)  # type: ignore[arg-type]
             with handlers.trace() as trace, handlers.seed(rng_seed=0):
@@ -239,7 +259,7 @@ class Target:
 
     def heights(self, z: Any, data: Data, line: Line) -> Any:
         """Log of the law, of the population, at the places of a line, shape (o,)."""
-        if not self.law.leaning:
+        if not self.law.leaning or "schedule" in self.law.inputs:  # of a schedule there is no middle
             return jnp.zeros(len(self.offset_index))
         with handlers.substitute(data=self._values(z)[0]):
             population = self.law.sample(data.centre).population()
@@ -316,7 +336,7 @@ class Target:
 
     def _log_likelihood(self, constants: Mapping[str, Any], data: Data) -> Any:
         mean, noise = at_rows(self.law_at(constants), data.inputs), self.likelihood.drawn(constants)
-        return self.likelihood.scatter(mean, noise, data.log_se).log_prob(data.observed)
+        return self.likelihood.scatter_of_rows(mean, noise, data).log_prob(data.observed)
 
     def quantity(self, name: str) -> Program:
         """The program of another method of the law: (constants of n draws, inputs of p points) -> (n, p)."""

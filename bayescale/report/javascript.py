@@ -100,6 +100,9 @@ def law_function(fit: Fit, constants: Sequence[str]) -> str:
         The formula uses a primitive that has no translation.
     """
 
+    if "schedule" in fit.law.inputs:
+        raise UntranslatableError("a schedule is no number")
+
     def value(k: tuple[Any, ...], *inputs: Any) -> Any:
         law = fit.target.law_at(dict(zip(constants, k, strict=True)))
         return getattr(law, law.metric)(*inputs)

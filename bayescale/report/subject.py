@@ -112,6 +112,11 @@ def subject_of(found: Any, interval: float) -> Subject:
     UsageError
         It is neither.
     """
+    law = found.law if isinstance(found, Fit) else next(iter(getattr(found, "fits", {}).values()), found)
+    if "schedule" in getattr(getattr(law, "law", law), "inputs", ()):
+        raise UsageError(
+            "a report shows laws of numbers, and this one is of a learning-rate schedule: use plot and predict"
+        )
     if isinstance(found, Fit):
         return Subject(found, {found.law.name: 1.0}, {found.law.name: found}, None, interval)
     from bayescale.compare import Comparison

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BENCHMARKS = sorted(p for p in (ROOT / "benchmarks").glob("*.md") if p.stem != "README")
 COPIED = {"changelog.md": ROOT / "CHANGELOG.md", "contributing.md": ROOT / "CONTRIBUTING.md"}
-MODULES = "allocate calibrate curves datasets evidence groups hardware kaplan plot predict report".split()
+MODULES = "allocate calibrate curves datasets evidence groups hardware kaplan plot predict report schedule".split()
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
