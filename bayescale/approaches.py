@@ -214,21 +214,49 @@ def isoflop_profiles(runs: Any, *, seed: int = 0, window: float = WINDOW) -> dic
     DataError
         No budget has four runs.
     """
+    rows = profile_runs(runs, window=window)
+    return {float(str(C)): fit("isoflop", near, seed=seed) for C, near in rows.groupby("budget")}
+
+
+def profile_runs(runs: Any, *, window: float = WINDOW) -> pd.DataFrame:
+    """The runs that make isoFLOP profiles, with a column `budget`.
+
+    For the profiles in one hierarchical model, ``fit("isoflops", profile_runs(runs), pool={"budget": ["k", "h"]})``.
+
+    Parameters
+    ----------
+    runs : DataFrame, str or Path
+        With N, C (or D) and loss.
+    window : float
+        Runs within this factor of the N of the budget's lowest loss are kept.
+
+    Returns
+    -------
+    DataFrame
+        Rows of budgets with at least four runs there, and their budget in FLOPs.
+
+    Raises
+    ------
+    DataError
+        No budget has four runs.
+    """
     table = read_runs(runs)
     log_C = np.log10(table["C"].to_numpy())
-    found: dict[float, Fit] = {}
+    found = []
     for budget in shared_budgets(table["C"].to_numpy(), LEAST_RUNS, SAME_BUDGET):
         there = table[np.abs(log_C - np.log10(budget)) <= SAME_BUDGET]
         lowest = float(there["N"].iloc[int(there["loss"].to_numpy().argmin())])
         near = there[np.abs(np.log(there["N"] / lowest)) <= np.log(window)]
         if len(near) >= LEAST_RUNS:
-            found[float(budget)] = fit("isoflop", near, seed=seed)
+            found.append(near.assign(budget=float(budget)))
     if not found:
         raise DataError(
             f"no budget has {LEAST_RUNS} runs whose C agree to {10**SAME_BUDGET - 1:.0%} and whose N lie within a "
             f"factor {window:g} of the best one's"
         )
-    return found
+    rows: pd.DataFrame = pd.concat(found)
+    rows.attrs = table.attrs
+    return rows
 
 
 def profile_optima(profiles: Mapping[float, Fit]) -> pd.DataFrame:

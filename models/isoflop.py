@@ -32,6 +32,49 @@ class IsoFLOP(Law):
         return self.L_opt * (1 + self.h / 2 * ln(N / self.N_opt) ** 2)
 
 
+class IsoFLOPs(Law):
+    """L(N, C) = (L_inf + (C_c/C)^gamma) [1 + h/2 log(N/(k C^a))^2]
+
+    Hoffmann et al. 2022 (arXiv:2203.15556), section 3.2, approach 2: the profiles of all budgets at once.
+
+    With ``pool={"budget": ["k", "h"]}`` each budget's parabola has a floor and a curvature of its own, about the power
+    law k C^a and about a common curvature. N_opt(C) of a budget is then its optimum, and a what all of them say.
+    """
+
+    name = "isoflops"
+
+    L_inf: Param = stated("L_inf / L0", dist.Beta(2.0, 1.2), lambda share, law, at: share * at.loss)
+    gamma: Param = dist.LogNormal(log(0.16), 0.4)
+    C_c: Param = stated(
+        "(L_opt(C0) - L_inf) / L0",
+        dist.LogNormal(log(0.3), 0.8),
+        lambda q, law, at: at.C * (q * at.loss) ** (1 / law.gamma),
+    )
+    h: Param = dist.LogNormal(log(0.05), 0.8)
+    a: Param = SPLIT
+    k: Param = stated("N_opt(C0) / N0", AT_CENTRE, lambda q, law, at: q * at.N / at.C**law.a)
+
+    by_name_only = True
+
+    def loss(self, N, C):
+        return self.L_opt(C) * (1 + self.h / 2 * (ln(N / self.k) - self.a * ln(C)) ** 2)
+
+    @derived
+    def L_opt(self, C):
+        """The loss at the floor of the profile of C FLOPs."""
+        return self.L_inf + (self.C_c / C) ** self.gamma
+
+    @derived
+    def N_opt(self, C):
+        """Parameters at the floor of the profile of C FLOPs."""
+        return self.k * C**self.a
+
+    @derived
+    def D_opt(self, C):
+        """Tokens that C FLOPs leave for N_opt parameters, at 6 FLOPs a parameter and token."""
+        return C / FLOPS_PER_PARAMETER_TOKEN / self.N_opt(C)
+
+
 class OptimalN(Law):
     """N_opt(C) = k C^a
 
