@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from bayescale.calibrate import Calibration, calibrate
     from bayescale.compare import Comparison, compare
     from bayescale.declare import law_from
+    from bayescale.downstream import Downstream, fit_downstream
     from bayescale.errors import BayescaleError, DataError, UsageError
     from bayescale.fit import Fit, fit
     from bayescale.law import Law, Param, derived, evaluate, laws, stated
+    from bayescale.parameters import embedding_scale, non_embedding_parameters, total_parameters
     from bayescale.report import report
     from bayescale.runs import read_runs
     from bayescale.storage import load
@@ -29,6 +31,7 @@ _HOMES = {
     "Calibration": "calibrate",
     "Comparison": "compare",
     "DataError": "errors",
+    "Downstream": "downstream",
     "Fit": "fit",
     "Law": "law",
     "Param": "law",
@@ -38,16 +41,20 @@ _HOMES = {
     "compare": "compare",
     "datasets": "",
     "derived": "law",
+    "embedding_scale": "parameters",
     "evaluate": "law",
     "fit": "fit",
+    "fit_downstream": "downstream",
     "law_from": "declare",
     "laws": "law",
     "load": "storage",
     "models": "",
+    "non_embedding_parameters": "parameters",
     "plot": "",
     "read_runs": "runs",
     "report": "report",
     "stated": "law",
+    "total_parameters": "parameters",
 }
 
 __all__ = [
@@ -56,6 +63,7 @@ __all__ = [
     "Calibration",
     "Comparison",
     "DataError",
+    "Downstream",
     "Fit",
     "Law",
     "Param",
@@ -65,16 +73,20 @@ __all__ = [
     "compare",
     "datasets",
     "derived",
+    "embedding_scale",
     "evaluate",
     "fit",
+    "fit_downstream",
     "law_from",
     "laws",
     "load",
     "models",
+    "non_embedding_parameters",
     "plot",
     "read_runs",
     "report",
     "stated",
+    "total_parameters",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypedDict
@@ -202,7 +203,10 @@ def optimum_of_each(fit: Fit, C: np.ndarray, deployment: Deployment = FREE) -> t
 
 
 def _has_closed_form(fit: Fit, deployment: Deployment) -> bool:
-    return hasattr(fit.law, "optimum") and deployment.free and len(fit.law.inputs) == 2
+    if not (hasattr(fit.law, "optimum") and deployment.free):
+        return False
+    taken = inspect.signature(type(fit.law).optimum).parameters
+    return set(taken) - {"self", "C"} == set(fit.law.inputs) - {"N", "D"}
 
 
 def _program(fit: Fit, kind: str, deployment: Deployment = FREE) -> Callable[..., Any]:
@@ -225,8 +229,8 @@ def _program(fit: Fit, kind: str, deployment: Deployment = FREE) -> Callable[...
 
 
 def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
-    best = law.optimum(C, **limits.fixed)  # empty, or the codes of groups
-    return best["N"], best["D"], law.loss(best["N"], best["D"], **limits.fixed), jnp.zeros((), bool)
+    best = law.optimum(C, **limits.fixed)  # the law's further inputs, and the codes of groups
+    return best["N"], best["D"], law.loss(best["N"], best["D"], **limits.fixed), jnp.isnan(best["N"])
 
 
 def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:

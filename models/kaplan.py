@@ -33,6 +33,8 @@ class KaplanD(Law):
     """L(D) = (D_c/D)^alpha_D
 
     Kaplan et al. 2020, eqs. 1.2 and 3.2, Table 5: large models with early stopping on D tokens.
+
+    M1 of Alabdulmohsin et al. 2022 (arXiv:2209.06640). The prior of alpha_D is of language models' losses in nats.
     """
 
     alpha_D: Param = EXPONENT

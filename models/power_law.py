@@ -43,6 +43,8 @@ class PowerLawD(Law):
     """L(D) = L_inf + (D_c/D)^alpha
 
     Henighan et al. 2020 (arXiv:2010.14701), eq. 1.1: Kaplan's L(D) with an irreducible loss.
+
+    M2 of Alabdulmohsin et al. 2022 (arXiv:2209.06640); `m3` and `m4` are their other shapes of a curve.
     """
 
     L_inf: Param = FLOOR

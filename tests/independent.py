@@ -8,6 +8,7 @@ normal, a batch of points at once; `Posterior.sample` draws from it with emcee's
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
@@ -46,7 +47,30 @@ class Beta:
         return special.betaincinv(self.a, self.b, special.ndtr(u))
 
 
-Prior = LogNormal | Beta
+@dataclass(frozen=True)
+class Normal:
+    """q ~ Normal(mu, s)."""
+
+    mu: float
+    s: float
+
+    def quantity(self, u: Any) -> Any:
+        """q of a coordinate u, a standard normal one under the prior."""
+        return self.mu + self.s * u
+
+
+@dataclass(frozen=True)
+class HalfNormal:
+    """q ~ Normal(0, s), not negative."""
+
+    s: float
+
+    def quantity(self, u: Any) -> Any:
+        """q of a coordinate u, a standard normal one under the prior."""
+        return self.s * special.ndtri(0.5 + 0.5 * special.ndtr(u))
+
+
+Prior = LogNormal | Beta | Normal | HalfNormal
 
 
 @dataclass(frozen=True)
@@ -108,9 +132,10 @@ class Posterior:
 
     def __init__(self, twin: Twin, table: Mapping[str, Array], likelihood: str = "student_t") -> None:
         self.twin, self.likelihood = twin, likelihood
-        self.inputs = {n: np.asarray(table[n], float) for n in twin.design}
+        self.inputs = {n: table[n] if n == "schedule" else np.asarray(table[n], float) for n in twin.design}
         self.log_observed = np.log(table[twin.metric])
-        self.centre = {n: float(np.exp(np.log(x).mean())) for n, x in self.inputs.items()}
+        sizes = {n: [peak(t) for t in x] if n == "schedule" else x for n, x in self.inputs.items()}
+        self.centre = {n: float(np.exp(np.log(x).mean())) for n, x in sizes.items()}
         self.centre[twin.metric] = float(np.median(table[twin.metric]))
         se = table.get(f"{twin.metric}_se")
         self.log_se = 0.0 if se is None else np.asarray(se) / table[twin.metric]
@@ -389,6 +414,28 @@ def isoflop() -> Twin:
     return Twin(priors, constants, curve, {"L_opt": 2.6, "N_opt": 1.5e9, "h": 0.04}, sizes, noise=0.002)
 
 
+def isoflops() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        reducible = q["C_c"] * at["loss"]
+        return {
+            "L_inf": q["L_inf"] * at["loss"], "gamma": q["gamma"], "h": q["h"], "a": q["a"],
+            "C_c": at["C"] * reducible ** (1 / q["gamma"]), "k": q["k"] * at["N"] * at["C"] ** -q["a"],
+        }  # fmt: skip
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        floor = k["L_inf"] + np.exp(k["gamma"] * (np.log(k["C_c"]) - np.log(x["C"])))
+        return floor + floor * 0.5 * k["h"] * (np.log(x["N"]) - np.log(k["k"]) - k["a"] * np.log(x["C"])) ** 2
+
+    priors = {
+        "L_inf": Beta(2.0, 1.2), "gamma": LogNormal(log(0.16), 0.4), "C_c": LogNormal(log(0.3), 0.8),
+        "h": LogNormal(log(0.05), 0.8), "a": Beta(4.0, 4.0), "k": LogNormal(0.0, 1.0),
+    }  # fmt: skip
+    C = np.repeat(np.geomspace(1e18, 1e22, 8), 6)
+    sizes = {"N": 0.12 * C**0.5 * np.tile(np.geomspace(0.2, 4, 6), 8), "C": C}
+    truth = {"L_inf": 1.7, "gamma": 0.16, "C_c": 1e20, "h": 0.04, "a": 0.5, "k": 0.12}
+    return Twin(priors, constants, curve, truth, sizes, noise=0.003)
+
+
 def frontier() -> Twin:
     """By way of Chinchilla's own constants: at the optimum N's share of the reducible loss is a."""
 
@@ -458,6 +505,197 @@ def data_constrained() -> Twin:
     return Twin(priors, constants, curve, truth, design)
 
 
+def m3() -> Twin:
+    """By way of the floor and of g, the odds of the floor's share to the power 1/c."""
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        root = q["gamma"] ** (1 / q["c"])
+        gamma = root / (1 - root) / at["D"]
+        return {"c": q["c"], "gamma": gamma, "beta": q["beta"] * at["loss"] / (1 / at["D"] + gamma) ** q["c"]}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return k["beta"] * (1 / x["D"] + k["gamma"]) ** k["c"]
+
+    priors: dict[str, Prior] = {"c": FLOORED["alpha"], "gamma": Beta(2, 1.2), "beta": WHOLE}
+    truth = {"c": 0.15, "gamma": 1e-9, "beta": 60.0}
+    return Twin(priors, constants, curve, truth, {"D": np.geomspace(3e6, 3e10, 24)}, noise=0.005)
+
+
+def m4() -> Twin:
+    """Solved by bisection for the log odds of the way from eps_inf to eps_0."""
+
+    def left(w: Any, b: Any, alpha: Any) -> Any:
+        return np.log(w) - alpha * np.log(b - w)
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        eps_0 = at["loss"] * (1 + q["eps_0"])
+        eps_inf = q["eps_inf"] * np.minimum(at["loss"], eps_0)
+        b, alpha, c = eps_0 - eps_inf, q["alpha"], q["c"]
+        ratio = q["beta"] * at["loss"] / b
+        beta = np.exp(left(b * ratio / (1 + ratio), b, alpha) + c * np.log(at["D"]))
+        return {"eps_0": eps_0, "eps_inf": eps_inf, "alpha": alpha, "c": c, "beta": beta}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        b, alpha = k["eps_0"] - k["eps_inf"], k["alpha"]
+        level = np.log(k["beta"]) - k["c"] * np.log(x["D"])
+        low, high = np.full(np.broadcast(level, b).shape, -60.0), np.full(np.broadcast(level, b).shape, 60.0)
+        for _ in range(60):
+            middle = (low + high) / 2
+            # log w - alpha log(b - w) with w = b / (1 + exp(-s)), which would lose b - w to rounding
+            value = (1 - alpha) * np.log(b) - np.logaddexp(0, -middle) + alpha * np.logaddexp(0, middle)
+            low, high = np.where(value < level, middle, low), np.where(value < level, high, middle)
+        return k["eps_inf"] + b / (1 + np.exp(-low))
+
+    priors: dict[str, Prior] = {
+        "eps_0": LogNormal(0.0, 1.0), "eps_inf": Beta(2, 1.2), "alpha": LogNormal(log(0.7), 0.8), "c": FLOORED["alpha"],
+        "beta": REDUCIBLE,
+    }  # fmt: skip
+    truth = {"eps_0": 0.9, "eps_inf": 0.2, "alpha": 0.8, "c": 0.5, "beta": 3000.0}
+    return Twin(priors, constants, curve, truth, {"D": np.geomspace(1e4, 1e11, 36)}, noise=0.005)
+
+
+def bnsl(breaks: int, **truth: float) -> Twin:
+    slope, width = Normal(0.2, 0.3), LogNormal(log(0.5), 0.8)
+    priors: dict[str, Prior] = {"a": Beta(2, 1.2), "c_0": slope, "c_1": slope}
+    priors |= {"d_1": LogNormal(0.0, 2.0), "f_1": width}
+    if breaks == 2:
+        priors |= {"c_2": slope, "d_2": HalfNormal(3.0), "f_2": width}
+    priors["b"] = REDUCIBLE
+
+    def shape(k: Numbers, D: Any) -> Any:
+        total = D ** -k["c_0"]
+        for i in range(1, breaks + 1):
+            total = total * np.exp(-k[f"c_{i}"] * k[f"f_{i}"] * np.logaddexp(0, np.log(D / k[f"d_{i}"]) / k[f"f_{i}"]))
+        return total
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        k = {"a": q["a"] * at["loss"], "c_0": q["c_0"], "c_1": q["c_1"] - q["c_0"], "d_1": q["d_1"] * at["D"]}
+        k["f_1"] = q["f_1"]
+        if breaks == 2:
+            k |= {"c_2": q["c_2"] - q["c_1"], "d_2": k["d_1"] * np.exp(q["d_2"]), "f_2": q["f_2"]}
+        return {**k, "b": q["b"] * at["loss"] / shape(k, at["D"])}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        return k["a"] + k["b"] * shape(k, x["D"])
+
+    return Twin(priors, constants, curve, truth, {"D": np.geomspace(1e6, 1e12, 30 * breaks)}, noise=0.002)
+
+
+def errors(priors: Mapping[str, Prior], constants: Any, curve: Any, truth: Mapping[str, float]) -> Twin:
+    losses = {"loss": np.linspace(2.1, 4.8, 18)}
+    return Twin(priors, constants, curve, truth, losses, metric="error", noise=0.02)
+
+
+def error_exponential() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {
+            "epsilon": q["epsilon"],
+            "gamma": q["gamma"],
+            "k": q["k"] * q["epsilon"] * np.exp(q["gamma"] * at["loss"]),
+        }
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        error = c["epsilon"] - c["k"] / np.exp(c["gamma"] * x["loss"])
+        return 1e-4 * np.exp(np.arcsinh(error / 2e-4))
+
+    priors: dict[str, Prior] = {"epsilon": Beta(4, 1.5), "k": Beta(1.5, 3), "gamma": LogNormal(0.0, 0.7)}
+    return errors(priors, constants, curve, {"epsilon": 0.85, "k": 2.1, "gamma": 0.75})
+
+
+def error_sigmoid() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        return {**q, "floor": q["floor"] * q["chance"], "L_mid": q["L_mid"] * at["loss"]}
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        return c["floor"] + (c["chance"] - c["floor"]) * 0.5 * (1 + np.tanh(c["k"] * (x["loss"] - c["L_mid"]) / 2))
+
+    priors: dict[str, Prior] = {
+        "chance": Beta(4, 1.5), "floor": Beta(1, 3), "k": LogNormal(log(2.0), 0.7), "L_mid": LogNormal(log(0.9), 0.3),
+    }  # fmt: skip
+    return errors(priors, constants, curve, {"chance": 0.75, "floor": 0.1, "k": 2.0, "L_mid": 2.9})
+
+
+def non_embedding() -> Twin:
+    def total(N: Any) -> Any:
+        return N + 47491 * np.cbrt(N)
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        A, B = q["A"] * at["loss"] * total(at["N"]) ** q["alpha"], q["B"] * at["loss"] * at["D"] ** q["beta"]
+        return {"E": q["E"] * at["loss"], "A": A, "alpha": q["alpha"], "B": B, "beta": q["beta"]}
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        return c["E"] + c["A"] / total(x["N"]) ** c["alpha"] + c["B"] / x["D"] ** c["beta"]
+
+    return Twin(OF_CHINCHILLA, constants, curve, BESIROGLU, GRID)
+
+
+def many_experts(k: Numbers, E: Any) -> Any:
+    """Clark et al.'s Ehat, brought over a common denominator."""
+    x = E - 1 + k["E_start"] * k["E_max"] / (k["E_max"] - k["E_start"])
+    return x * k["E_max"] / (x + k["E_max"])
+
+
+EXPERTS: dict[str, Prior] = {"E_start": LogNormal(0.0, 1.0), "E_max": LogNormal(log(200.0), 1.0)}
+
+
+def _bounds(q: Numbers) -> Numbers:
+    return {"E_start": 1 + q["E_start"], "E_max": (1 + q["E_start"]) * (1 + q["E_max"])}
+
+
+def clark_routed() -> Twin:
+    """By way of the metric's natural logarithm at the centre and its slopes there."""
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        k = _bounds(q)
+        n, e = np.log10(at["N"]), np.log10(many_experts(k, at["E"]))
+        a, b = -(q["a"] + q["c"] * e), -(q["b"] + q["c"] * n)
+        d = np.log10(q["d"] * at["loss"]) + q["a"] * n + q["b"] * e + q["c"] * n * e
+        return {**k, "a": a, "b": b, "c": q["c"], "d": d}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        Ehat = many_experts(k, x["E"])
+        return 10 ** k["d"] * Ehat ** k["b"] * x["N"] ** (k["a"] + k["c"] * np.log10(Ehat))
+
+    priors: dict[str, Prior] = {
+        **EXPERTS, "a": LogNormal(log(0.07), 0.5), "b": LogNormal(log(0.03), 0.8), "c": Normal(0, 0.02),
+        "d": LogNormal(0.0, 0.2),
+    }  # fmt: skip
+    truth = {"E_start": 1.85, "E_max": 310.0, "a": -0.082, "b": -0.108, "c": 0.009, "d": 1.104}
+    design = mesh(N=np.geomspace(1.5e7, 1.3e9, 6), E=np.array([1.0, 2, 4, 8, 16, 32, 64, 128, 256, 512]))
+    return Twin(priors, constants, curve, truth, design, noise=0.003)
+
+
+def joint_moe() -> Twin:
+    """By way of ln a and ln b."""
+
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        k = _bounds(q)
+        e, n, d = np.log(many_experts(k, at["E"])), np.log(at["N"]), np.log(at["D"])
+        # the logarithms of the terms have slopes -q in n and d, and q_delta and q_omega in e, at the centre
+        ln_a = np.log(q["a"] * at["loss"]) + q["alpha"] * n - (q["delta"] - q["gamma"] * n) * e
+        ln_b = np.log(q["b"] * at["loss"]) + q["beta"] * d - (q["omega"] - q["zeta"] * d) * e
+        k |= {"gamma": q["gamma"], "alpha": -q["alpha"] - q["gamma"] * e, "delta": q["delta"] - q["gamma"] * n}
+        k |= {"zeta": q["zeta"], "beta": -q["beta"] - q["zeta"] * e, "omega": q["omega"] - q["zeta"] * d}
+        return {**k, "a": np.exp(ln_a), "b": np.exp(ln_b), "c": q["c"] * at["loss"]}
+
+    def curve(k: Numbers, x: Numbers) -> Any:
+        e, n, d = np.log(many_experts(k, x["E"])), np.log(x["N"]), np.log(x["D"])
+        of_N = np.exp(np.log(k["a"]) + k["delta"] * e + k["alpha"] * n + k["gamma"] * e * n)
+        return k["c"] + of_N + np.exp(np.log(k["b"]) + k["omega"] * e + k["beta"] * d + k["zeta"] * e * d)
+
+    exponent, slope, bend = LogNormal(log(0.25), 0.5), Normal(0, 0.1), Normal(0, 0.03)
+    priors: dict[str, Prior] = {
+        **EXPERTS, "gamma": bend, "alpha": exponent, "delta": slope, "a": SHARE, "zeta": bend, "beta": exponent,
+        "omega": slope, "b": SHARE, "c": Beta(2.0, 1.2),
+    }  # fmt: skip
+    truth = {
+        "E_start": 2.07, "E_max": 290.0, "gamma": 0.0098, "alpha": -0.189, "delta": -0.2285, "a": 35.9, "zeta": -0.026,
+        "beta": -0.1775, "omega": 0.553, "b": 36.0, "c": 1.364,
+    }  # fmt: skip
+    design = mesh(N=np.geomspace(3e7, 3e9, 5), D=np.geomspace(1e9, 1e11, 5), E=np.array([1.0, 2, 4, 8, 16, 32]))
+    return Twin(priors, constants, curve, truth, design, noise=0.003)
+
+
 SHARE, HALF = LogNormal(log(0.15), 0.8), LogNormal(log(0.5), 0.8)
 CHINCHILLA_EXPONENT, ALONE = LogNormal(log(0.3), 0.5), LogNormal(log(0.14), 0.6)
 OF_CHINCHILLA: dict[str, Prior] = {
@@ -473,6 +711,112 @@ JOINT_E: dict[str, Prior] = {
     "E": Beta(1, 1), "alpha_N": RATIO, "alpha_D": LogNormal(log(0.2), 0.6), "N_c": LogNormal(log(0.4), 0.6),
     "D_c": LogNormal(log(0.4), 0.6),
 }  # fmt: skip
+
+
+def knots(text: str) -> list[list[float]]:
+    """Steps and rates of a schedule of constant stretches and jumps."""
+    return [[float(x) for x in knot.split(":")] for knot in text.split()]
+
+
+def peak(text: str) -> float:
+    """The highest rate of a schedule."""
+    return max(rate for _, rate in knots(text))
+
+
+def jumps(S: float, text: str) -> Array:
+    """Of a schedule of jumps, up to a step: falls of the rate, rates after, sums of rates and steps since; (4, 3).
+
+    Rates of steps are summed one by one, the step of a jump and the last included. Rows that there are no jumps for
+    fall by nothing.
+    """
+    found, at = np.zeros((4, 3)), knots(text)
+    found[1:3] = 1.0
+    step = np.arange(int(S) + 1)
+    rates = np.zeros(len(step))
+    for since, rate in at:
+        rates[step >= since] = rate
+    before, row = 0.0, 0
+    for since, rate in at:
+        if rate != before and since <= S:
+            found[:, row] = before - rate, rate, rates[int(since) : int(S)].sum() + rate, S - since + 1
+            row += 1
+        before = rate
+    return found
+
+
+STEPPED = {
+    "S": np.tile(np.linspace(500.0, 12000.0, 15).round(), 4),
+    "schedule": np.repeat(
+        [
+            "0:3e-4",
+            "0:3e-4 3000:3e-4 3000:1e-4",
+            "0:2e-4 6000:2e-4 6000:1e-5",
+            "0:3e-4 2000:3e-4 2000:1e-4 8000:1e-4 8000:1e-5",
+        ],
+        15,
+    ).astype(object),
+}  # fmt: skip
+ALONG: dict[str, Prior] = {
+    "L_0": Beta(4.0, 1.2), "A": LogNormal(log(0.15), 0.8), "alpha": LogNormal(log(0.5), 0.5),
+}  # fmt: skip
+DECAY = LogNormal(log(0.03), 0.8)
+
+
+@functools.cache
+def read(S: tuple[float, ...], schedule: tuple[str, ...]) -> tuple[Array, Array]:
+    """Sums of all rates, shape (row,), and the jumps, shape (4, jump, row)."""
+    changes = np.stack([jumps(s, t) for s, t in zip(S, schedule, strict=True)], axis=-1)
+    sums = []
+    for s, t in zip(S, schedule, strict=True):
+        rates = np.zeros(int(s))
+        for since, rate in knots(t):
+            rates[int(since) :] = rate
+        sums.append(rates.sum())
+    return np.array(sums), changes
+
+
+def along(c: Numbers, q: Numbers, at: Numbers) -> Numbers:
+    """The constants that both laws of schedules share."""
+    A = q["A"] * at["loss"] * (at["schedule"] * at["S"]) ** q["alpha"]
+    return {**c, "L_0": q["L_0"] * at["loss"], "A": A, "alpha": q["alpha"]}
+
+
+def annealing() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        lam = q["lam"] / (1 + q["lam"])
+        return along({"lam": lam, "C": q["C"] * at["loss"] * (1 - lam) / at["schedule"]}, q, at)
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        total, (drop, _, _, n) = read(tuple(x["S"]), tuple(x["schedule"]))
+        S2 = sum(d * (1 - c["lam"] ** m) / (1 - c["lam"]) for d, m in zip(drop, n, strict=True))
+        return c["L_0"] + c["A"] * total ** -c["alpha"] - c["C"] * S2
+
+    return Twin(
+        {**ALONG, "lam": LogNormal(log(1000.0), 1.0), "C": DECAY},
+        constants, curve, {"L_0": 2.6, "A": 0.5, "alpha": 0.5, "lam": 0.999, "C": 0.4}, STEPPED, noise=0.002,
+    )  # fmt: skip
+
+
+def multi_power() -> Twin:
+    def constants(q: Numbers, at: Numbers) -> Numbers:
+        own = {"B": q["B"] * at["loss"] / at["schedule"], "gamma": q["gamma"], "beta": q["beta"]}
+        return along({**own, "C": at["schedule"] ** (q["gamma"] - 1) / q["C"]}, q, at)
+
+    def curve(c: Numbers, x: Numbers) -> Any:
+        total, (drop, rate, since, _) = read(tuple(x["S"]), tuple(x["schedule"]))
+        gained = sum(
+            d * (1 - (c["C"] * r ** -c["gamma"] * s + 1) ** -c["beta"])
+            for d, r, s in zip(drop, rate, since, strict=True)
+        )
+        return c["L_0"] + c["A"] * total ** -c["alpha"] - c["B"] * gained
+
+    return Twin(
+        {**ALONG, "B": DECAY, "gamma": LogNormal(log(0.6), 0.4), "C": LogNormal(log(20.0), 1.5),
+         "beta": LogNormal(log(0.6), 0.4)},
+        constants, curve,
+        {"L_0": 2.6, "A": 0.5, "alpha": 0.5, "B": 400.0, "gamma": 0.64, "C": 2.0, "beta": 0.59}, STEPPED, noise=0.002,
+    )  # fmt: skip
+
 
 TWINS: dict[str, Twin] = {
     "chinchilla": chinchilla(OF_CHINCHILLA, **BESIROGLU),
@@ -522,8 +866,20 @@ TWINS: dict[str, Twin] = {
     "seed_max": seed_max(),
     "frontier": frontier(),
     "isoflop": isoflop(),
+    "isoflops": isoflops(),
     "optimal_n": optimal("N_opt", "a", {"k": 0.12, "a": 0.5}),
     "optimal_d": optimal("D_opt", "b", {"k": 5.8, "b": 0.48}),
     "transferred_data": transferred_data(),
     "data_constrained": data_constrained(),
+    "clark_routed": clark_routed(),
+    "joint_moe": joint_moe(),
+    "error_exponential": error_exponential(),
+    "error_sigmoid": error_sigmoid(),
+    "chinchilla_non_embedding": non_embedding(),
+    "annealing": annealing(),
+    "multi_power": multi_power(),
+    "m3": m3(),
+    "m4": m4(),
+    "bnsl": bnsl(1, a=0.5, c_0=0.1, c_1=0.3, d_1=3e8, f_1=0.4, b=20.0),
+    "bnsl_2": bnsl(2, a=0.5, c_0=0.3, c_1=-0.25, d_1=3e7, f_1=0.4, c_2=0.4, d_2=1e10, f_2=0.4, b=100.0),
 }  # fmt: skip

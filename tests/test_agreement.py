@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from independent import TWINS, Beta, Posterior
+from independent import TWINS, Beta, HalfNormal, Normal, Posterior
 from scipy import special, stats
 
 from bayescale.fit import fit
@@ -41,6 +41,12 @@ def coordinates(target: Any, posterior: Posterior, u: np.ndarray) -> tuple[np.nd
             z[:, order.index(name)] = special.logit(q)
             # dq/du = phi(u) / density(q), dz/dq = 1 / (q (1 - q))
             log_jacobian += stats.norm.logpdf(u[:, i]) - stats.beta.logpdf(q, prior.a, prior.b) - np.log(q * (1 - q))
+        elif isinstance(prior, Normal):
+            z[:, order.index(name)] = q
+            log_jacobian += np.log(prior.s)
+        elif isinstance(prior, HalfNormal):
+            z[:, order.index(name)] = np.log(q)
+            log_jacobian += stats.norm.logpdf(u[:, i]) - stats.halfnorm.logpdf(q, scale=prior.s) - np.log(q)
         else:
             z[:, order.index(name)] = np.log(q)
             log_jacobian += np.log(prior.s)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^    (?:\.venv/bin/)?bayescale (.*)$", re.MULTILINE)
-SLOW = {"README.md", "concepts.md", "compare.md", "groups.md", "priors.md"}
+SLOW = {"README.md", "concepts.md", "compare.md", "experts.md", "groups.md", "priors.md", "shapes.md"}
 """Several fits of small tables, or comparisons."""
 
 

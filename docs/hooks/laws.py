@@ -32,6 +32,7 @@ EXAMPLES = {
     "S": "1e5",
     "B": "5e5",
     "U": "1e11",
+    "E": "8",
     "loss": "2.5",
     "tolerance": "0.02",
 }
@@ -101,7 +102,8 @@ def page(law: type[Law]) -> str:
         + formula("N0, D0, C0")
         + ", ... are the geometric means of the table's inputs and "
         + formula("L0")
-        + f" is the median of its {law.metric}. The noise has two constants more, sigma and nu "
+        + (" is that of its losses" if "loss" in law.inputs else f" is the median of its {law.metric}")
+        + ". The noise has two constants more, sigma and nu "
         "([Concepts](../concepts.md#noise)).",
     ]
     if quantities := law.quantities():
