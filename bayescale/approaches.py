@@ -221,7 +221,7 @@ def isoflop_profiles(runs: Any, *, seed: int = 0, window: float = WINDOW) -> dic
 def profile_runs(runs: Any, *, window: float = WINDOW) -> pd.DataFrame:
     """The runs that make isoFLOP profiles, with a column `budget`.
 
-    For the profiles in one hierarchical model, ``fit("isoflops", profile_runs(runs), pool={"budget": ["k", "h"]})``.
+    For the profiles in one hierarchical model, ``fit("isoflops", profile_runs(runs), pool={"budget": ["k"]})``.
 
     Parameters
     ----------

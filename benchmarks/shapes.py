@@ -165,7 +165,8 @@ def page(results: dict[str, Any], empty: list[str]) -> str:
         "",
         "## By domain",
         "",
-        "Geometric means over curves; in brackets the share of curves on which the posterior is the better of the two.",
+        "Geometric means over curves; better is the share of curves on which the posterior extrapolates better than "
+        "least squares; width is that of the intervals, relative to the loss.",
     ]
     rules = list(next(iter(results.values()))["averages"])
     for key, label in DOMAINS.items():

@@ -72,10 +72,10 @@ class M4(Law):
 
         def excess(s, alpha, level):
             """What the log of the left-hand side lacks at log odds s of the way from eps_inf to eps_0."""
-            return level - _straight(s, alpha) - _bend(s, alpha)
+            return level - _side(s, alpha)
 
         level = jnp.log(self.beta) - self.c * jnp.log(D) + (alpha - 1) * jnp.log(span)
-        # the bend is between (alpha - 1) log 2 and 0
+        # the bend lies between (alpha - 1) log 2 and 0
         bend = (alpha - 1) * log(2.0)
         low, high = (_unbent(level - x, alpha) for x in (jnp.maximum(bend, 0.0), jnp.minimum(bend, 0.0)))
         slack = 1e-9 * (1 + jnp.abs(low) + jnp.abs(high))
@@ -87,18 +87,14 @@ def odds(log_share):
     return jnp.exp(log_share) / -jnp.expm1(log_share)
 
 
-def _straight(s, alpha):
-    """Of log odds s of (L - eps_inf) / span: M4's left-hand side is log(span^(1 - alpha)), this and a bend."""
-    return jnp.where(s < 0, s, alpha * s)
+def _side(s, alpha):
+    """Log of M4's left-hand side at log odds s of (L - eps_inf) / span, less that of span^(1 - alpha)."""
+    return jnp.where(s < 0, s, alpha * s) + (alpha - 1) * jnp.log1p(jnp.exp(-jnp.abs(s)))
 
 
-def _unbent(level, alpha):
-    """Where `_straight` is at a level."""
-    return jnp.where(level < 0, level, level / alpha)
-
-
-def _bend(s, alpha):
-    return (alpha - 1) * jnp.log1p(jnp.exp(-jnp.abs(s)))
+def _unbent(side, alpha):
+    """Where the first term of `_side`, without its bend at 0, is `side`."""
+    return jnp.where(side < 0, side, side / alpha)
 
 
 class BNSL(Law):

@@ -522,7 +522,7 @@ def m3() -> Twin:
 
 
 def m4() -> Twin:
-    """Solved by bisection for the log odds of the way from eps_inf to eps_0."""
+    """Solved by Newton's steps for the log odds of the way from eps_inf to eps_0."""
 
     def left(w: Any, b: Any, alpha: Any) -> Any:
         return np.log(w) - alpha * np.log(b - w)
@@ -537,14 +537,16 @@ def m4() -> Twin:
 
     def curve(k: Numbers, x: Numbers) -> Any:
         b, alpha = k["eps_0"] - k["eps_inf"], k["alpha"]
-        level = np.log(k["beta"]) - k["c"] * np.log(x["D"])
-        low, high = np.full(np.broadcast(level, b).shape, -60.0), np.full(np.broadcast(level, b).shape, 60.0)
-        for _ in range(60):
-            middle = (low + high) / 2
-            # log w - alpha log(b - w) with w = b / (1 + exp(-s)), which would lose b - w to rounding
-            value = (1 - alpha) * np.log(b) - np.logaddexp(0, -middle) + alpha * np.logaddexp(0, middle)
-            low, high = np.where(value < level, middle, low), np.where(value < level, high, middle)
-        return k["eps_inf"] + b / (1 + np.exp(-low))
+        level = np.log(k["beta"]) - k["c"] * np.log(x["D"]) - (1 - alpha) * np.log(b)
+        # log w - alpha log(b - w) with w = b / (1 + exp(-s)) is convex or concave in s, and beyond its root at this s
+        s = np.where(level < 0, level, level / alpha)
+        for _ in range(40):
+            value = alpha * np.logaddexp(0, s) - np.logaddexp(0, -s) - level
+            step = value / (1 + (alpha - 1) * special.expit(s))
+            s = s - step
+            if not np.nanmax(np.abs(step)) > 1e-11:
+                break
+        return k["eps_inf"] + b * special.expit(s)
 
     priors: dict[str, Prior] = {
         "eps_0": LogNormal(0.0, 1.0), "eps_inf": Beta(2, 1.2), "alpha": LogNormal(log(0.7), 0.8), "c": FLOORED["alpha"],

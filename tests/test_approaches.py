@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from conftest import SHARED
 
-from bayescale.approaches import approaches, envelope, isoflop_profiles, profile_optima, shared_budgets
+from bayescale.approaches import approaches, envelope, isoflop_profiles, profile_optima, profile_runs, shared_budgets
 from bayescale.cli import main
 from bayescale.errors import DataError
 from bayescale.fit import fit
@@ -154,3 +154,25 @@ def test_the_ladder_of_porian_et_al(group: str) -> None:
     a = found.summary(0.95).loc["a"]
     assert found.converged and a["low"] < published["a_hi95"] and published["a_lo95"] < a["high"]
     assert abs(a["median"] - published["a_n_exponent"]) < 0.025
+
+
+@pytest.mark.slow
+def test_profiles_in_one_hierarchy() -> None:
+    """Five budgets about a power law: its exponent, and each budget's optimum, with runs on one side of the floor."""
+    rng = np.random.default_rng(2)
+    C = np.repeat(np.geomspace(1e19, 1e21, 5), 7)
+    own = np.repeat(np.exp([0.1, -0.08, 0.05, -0.1, 0.04]), 7)
+    N_opt = 0.1 * C**0.5 * own
+    N = N_opt * np.tile(np.geomspace(0.3, 3, 7), 5)
+    loss = (1.7 + (1e20 / C) ** 0.15) * (1 + 0.02 * np.log(N / N_opt) ** 2) * np.exp(0.001 * rng.standard_normal(35))
+    runs = profile_runs(pd.DataFrame({"N": N, "C": C, "loss": loss})[lambda x: (x["C"] < 9e20) | (x["N"] < 3.2e9)])
+    assert runs.groupby("budget").size().tolist() == [7, 7, 7, 7, 4]
+    found = fit("isoflops", runs, pool={"budget": ["k"]})
+    assert found.converged, found.failures
+    a = found.summary(0.98).loc["a"]
+    assert a["low"] < 0.5 < a["high"] and a["high"] - a["low"] < 0.3
+    for budget, at in runs.groupby("budget"):
+        C_here = float(at["C"].iloc[0])
+        optimum = found.derive("N_opt", C=C_here, budget=str(budget), interval=0.98)
+        truth = float(N_opt[np.argmin(np.abs(C - C_here))])
+        assert optimum["low"][0] < truth < optimum["high"][0]
