@@ -37,8 +37,8 @@ class IsoFLOPs(Law):
 
     Hoffmann et al. 2022 (arXiv:2203.15556), section 3.2, approach 2: the profiles of all budgets at once.
 
-    With ``pool={"budget": ["k", "h"]}`` each budget's parabola has a floor and a curvature of its own, about the power
-    law k C^a and about a common curvature. N_opt(C) of a budget is then its optimum, and a what all of them say.
+    With ``pool={"budget": ["k"]}`` each budget has an optimum of its own, N_opt(C), about the power law k C^a that all of
+    them share.
     """
 
     name = "isoflops"
