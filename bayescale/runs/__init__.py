@@ -31,6 +31,7 @@ from bayescale.runs.columns import (
 from bayescale.runs.reading import Table, frame_table, read_table
 
 WARNING = "warning: "
+SCHEDULE = "learning rates as text, such as '0:0 2000:3e-4 cosine 20000:3e-5'; with_schedules makes it of logged rates"
 LABELS = ("group", "run")
 COLLINEAR = 0.98  # correlation of two log inputs above which a law's terms cannot be told apart
 
@@ -299,7 +300,7 @@ def observations(
     texts = [n for n in inputs if n == "schedule"]
     absent = [name for name in names if name not in runs]
     if absent:
-        meaning = COLUMNS.get(absent[0], "a column of that name")
+        meaning = {**COLUMNS, "schedule": SCHEDULE}.get(absent[0], "a column of that name")
         raise DataError(
             f"{source}: {law} needs the column {absent[0]} ({meaning}); the table has "
             f"{listed(list(runs.columns))}. Name the column {absent[0]}, or say which it is: "
