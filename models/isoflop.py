@@ -37,8 +37,8 @@ class IsoFLOPs(Law):
 
     Hoffmann et al. 2022 (arXiv:2203.15556), section 3.2, approach 2: the profiles of all budgets at once.
 
-    With ``pool={"budget": ["k"]}`` each budget has an optimum of its own, N_opt(C), about the power law k C^a that all of
-    them share.
+    With ``pool={"budget": ["k"]}`` each budget has an optimum of its own, N_opt(C), about the power law k C^a that all
+    of them share.
     """
 
     name = "isoflops"

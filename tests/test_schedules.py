@@ -272,7 +272,7 @@ def test_schedules_from_logged_rates(tmp_path: Path) -> None:
 
 
 def test_a_table_whose_schedule_cannot_be_read() -> None:
-    with pytest.raises(DataError, match="annealing needs the column schedule .learning rates as text, such as"):
+    with pytest.raises(DataError, match=r"annealing needs the column schedule \(learning rates as text, such as"):
         bs.fit("annealing", curves().drop(columns="schedule"))
     table = curves().assign(schedule=lambda x: x["schedule"].where(x.index != 7, "0:0 what"))
     with pytest.raises(DataError, match="row 7: schedule '0:0 what': 'what' is neither a knot nor a shape"):
