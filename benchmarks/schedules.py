@@ -200,7 +200,8 @@ def main() -> None:
             results[str(size)] = assessed(size, arguments.every)
             arguments.cache.write_text(json.dumps(results))
             print(size, {n: r["mae"] for n, r in results[str(size)].items() if n != "rows"}, flush=True)
-    arguments.output.write_text(page(results, arguments.every))
+    done = {str(s): results[str(s)] for s in PUBLISHED if str(s) in results}
+    arguments.output.write_text(page(done, arguments.every))
 
 
 if __name__ == "__main__":
