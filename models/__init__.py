@@ -8,9 +8,10 @@ from bayescale.models.batch import BatchSweep, CriticalBatch
 from bayescale.models.chinchilla import Chinchilla
 from bayescale.models.data_constrained import DataConstrained
 from bayescale.models.downstream import ErrorExponential, ErrorSigmoid
-from bayescale.models.experts import ClarkRouted, JointMoE
+from bayescale.models.experts import ClarkRouted
 from bayescale.models.frontier import Frontier
 from bayescale.models.isoflop import IsoFLOP, IsoFLOPs, OptimalD, OptimalN
+from bayescale.models.joint_moe import JointMoE
 from bayescale.models.kaplan import KaplanC, KaplanCmin, KaplanD, KaplanE, KaplanN, KaplanND
 from bayescale.models.kaplan_steps import KaplanNS, KaplanNSB
 from bayescale.models.non_embedding import NonEmbedding

@@ -16,7 +16,17 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^    (?:\.venv/bin/)?bayescale (.*)$", re.MULTILINE)
-SLOW = {"README.md", "concepts.md", "compare.md", "experts.md", "groups.md", "priors.md", "shapes.md"}
+SLOW = {
+    "downstream.md",
+    "kaplan2020.md",
+    "README.md",
+    "concepts.md",
+    "compare.md",
+    "experts.md",
+    "groups.md",
+    "priors.md",
+    "shapes.md",
+}
 """Several fits of small tables, or comparisons."""
 
 

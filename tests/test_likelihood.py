@@ -71,14 +71,14 @@ def test_noise_constants_are_sampled_or_pinned() -> None:
 
 
 def test_likelihoods_by_name() -> None:
-    assert list(LIKELIHOODS) == ["student_t", "normal", "laplace"]
+    assert list(LIKELIHOODS) == ["student_t", "normal", "laplace", "ar1"]
     assert type(likelihood_from("laplace")) is type(likelihood_from(Laplace)) is Laplace
     own = Normal(sigma=dist.HalfNormal(0.1))
     assert likelihood_from(own) is own
     assert repr(own) == "normal(sigma=HalfNormal(scale=0.1))"
     with pytest.raises(
         UsageError,
-        match=r"no likelihood 'studentt' \(did you mean 'student_t'\?\); there are student_t, normal, laplace",
+        match=r"no likelihood 'studentt' \(did you mean 'student_t'\?\); there are student_t, normal, laplace, ar1",
     ):
         likelihood_from("studentt")
     with pytest.raises(NotImplementedError, match=r"^$"):
