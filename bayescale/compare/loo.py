@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bayescale.errors import DataError
 from bayescale.evidence import RIVAL
@@ -170,7 +171,7 @@ def lfo(fit: Fit, *, share: float = HELD_OUT, seed: int | None = None) -> Lfo:
     held_out = largest(budget, share)
     nan = float("nan")
     train = {n: fit.runs.inputs[n][~held_out] for n in fit.law.inputs}
-    points = len(np.unique(np.column_stack(list(train.values())), axis=0))
+    points = len(pd.DataFrame(train).drop_duplicates())
     need = len(fit.law.free)
     if held_out.all() or points < need + 1:
         why = f"without its largest {name} the table has {points} points, too few for {need} constants"
