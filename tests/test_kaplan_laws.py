@@ -207,8 +207,9 @@ def test_published_sweeps_lie_within_the_intervals_and_give_the_critical_batch(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(TRUTH))
 def test_intervals_cover_as_often_as_they_say(name: str) -> None:
-    """90 % intervals of constants and derived quantities hold the truth in 84 to 96 % of replicates."""
-    replicates = 200
+    """90 % intervals of constants and derived quantities hold the truth as often, to 2.8 Monte Carlo errors."""
+    replicates = 120 if name == "kaplan_nsb" else 200  # solved for: a second a fit
+    error = np.sqrt(0.9 * 0.1 / replicates)
     covered: dict[str, list[bool]] = {}
     for seed in range(replicates):
         found = quick_fit(name, simulated(name, seed), seed)
@@ -220,4 +221,4 @@ def test_intervals_cover_as_often_as_they_say(name: str) -> None:
     share = {quantity: np.mean(hits) for quantity, hits in covered.items()}
     print(name, {q: round(float(s), 3) for q, s in share.items()}, {len(h) for h in covered.values()})
     assert all(len(hits) >= 0.97 * replicates for hits in covered.values())
-    assert all(0.84 <= s <= 0.96 for s in share.values()), share
+    assert all(abs(s - 0.9) <= 2.8 * error for s in share.values()), share
