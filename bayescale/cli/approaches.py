@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bayescale.cli.options import Numbers, Pair, interval_option, json_option, print_json, say, seed_option
+from bayescale.cli.options import Numbers, interval_option, json_option, print_json, say, seed_option, table_options
 
 
 @click.command("approaches")
@@ -17,9 +17,7 @@ from bayescale.cli.options import Numbers, Pair, interval_option, json_option, p
 )
 @click.option("--window", type=click.FloatRange(min=1.0, min_open=True), default=8.0, show_default=True,
               help="IsoFLOP profiles take runs within this factor of the N of the lowest loss.")  # fmt: skip
-@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
-              help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
-@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@table_options
 @seed_option
 @interval_option
 @json_option

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from bayescale.cli.options import Mass, Pair, json_option, print_json, seed_option
+from bayescale.cli.options import (
+    Mass,
+    Pair,
+    json_option,
+    likelihood_option,
+    method_option,
+    print_json,
+    seed_option,
+    settings_option,
+    table_options,
+)
 
 
 @click.command("calibrate")
@@ -17,15 +27,12 @@ from bayescale.cli.options import Mass, Pair, json_option, print_json, seed_opti
 @click.option("-o", "--output", type=click.Path(), metavar="FILE|DIR",
               help="Add results to this file (DIR/LAW.jsonl) as they come, and continue it.")  # fmt: skip
 @click.option("--processes", default=1, show_default=True, help="Processes to share the data sets.")
-@click.option("--set", "settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
-              help="Pin a constant (E=1.69), tie it (beta=alpha) or give it a prior (E='Uniform(1, 2)').")  # fmt: skip
-@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
-              help="Which column of --runs is N, D, loss, ...: N=params.")  # fmt: skip
-@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@settings_option
+@table_options
 @click.option("--centre", type=Pair(), multiple=True, metavar="NAME=VALUE",
               help="Where priors are stated: loss=2.7. Default: the centre of the rows.")  # fmt: skip
-@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
-@click.option("--method", default="nuts", show_default=True, help="nuts, or laplace: what `fit` is asked for.")
+@likelihood_option
+@method_option
 @click.option("--mass", type=Mass(), default=0.95, show_default=True, help="Mass of the simultaneous bands.")
 @seed_option
 @json_option

@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from bayescale.cli.options import Pair, json_option, print_json, seed_option
+from bayescale.cli.options import (
+    Pair,
+    check_writable,
+    json_option,
+    likelihood_option,
+    method_option,
+    print_json,
+    seed_option,
+    table_options,
+)
 
 
 @click.command("compare")
@@ -15,25 +24,22 @@ from bayescale.cli.options import Pair, json_option, print_json, seed_option
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the comparison to this NetCDF file.")
 @click.option("--prior-weight", "prior_weights", type=Pair(), multiple=True, metavar="LAW=WEIGHT",
               help="A law's prior weight, where they are not equal.")  # fmt: skip
-@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
-              help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
-@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
-@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal, laplace or ar1.")
-@click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+@table_options
+@likelihood_option
+@method_option
 @seed_option
 @json_option
 def command(data: str, laws: tuple[str, ...], output: str | None, prior_weights: tuple[tuple[str, str], ...],
             columns: tuple[tuple[str, str], ...], where: tuple[tuple[str, str], ...], as_json: bool,
             **settings: Any) -> int:  # fmt: skip
     """Compare laws on DATA: which of them the runs support, how strongly, and how that hangs on the priors."""
-    from bayescale.cli.fit import _check_writable
     from bayescale.compare import compare
     from bayescale.progress import bar
     from bayescale.runs import read_runs, select
 
     runs = select(read_runs(data, columns=dict(columns)), dict(where))
     if output:
-        _check_writable(output)
+        check_writable(output)
     weights = {name: _weight(name, text) for name, text in prior_weights}
     with bar() as progress:
         found = compare(laws or None, runs, prior_weights=weights, progress=progress, **settings)

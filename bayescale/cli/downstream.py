@@ -12,9 +12,13 @@ from bayescale.cli.options import (
     input_options,
     interval_option,
     json_option,
+    likelihood_option,
+    method_option,
     print_json,
     say,
     seed_option,
+    settings_option,
+    table_options,
 )
 
 
@@ -24,15 +28,12 @@ from bayescale.cli.options import (
 @click.option("--error-law", "--task-law", "task_law", default="error_exponential", show_default=True,
               help="A law of an error rate, or another metric, in the loss.")  # fmt: skip
 @input_options
-@click.option("--set", "settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
-              help="Pin a constant of the law of the loss (E=1.69), tie it or give it a prior.")  # fmt: skip
+@settings_option
 @click.option("--set-error", "--set-task", "task_settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
-              help="The same of the other law (chance=0.75).")  # fmt: skip
-@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
-              help="Which column of the table is N, D, loss, error, ...: error=arc_easy.")  # fmt: skip
-@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
-@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal or laplace.")
-@click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+              help="The same of --error-law, as --set is of --law (chance=0.75).")  # fmt: skip
+@table_options
+@likelihood_option
+@method_option
 @seed_option
 @interval_option
 @json_option

@@ -6,7 +6,19 @@ from typing import Any
 
 import click
 
-from bayescale.cli.options import Pair, interval_option, json_option, print_json, say, seed_option
+from bayescale.cli.options import (
+    Pair,
+    check_writable,
+    interval_option,
+    json_option,
+    likelihood_option,
+    method_option,
+    print_json,
+    say,
+    seed_option,
+    settings_option,
+    table_options,
+)
 
 
 @click.command("fit")
@@ -15,15 +27,12 @@ from bayescale.cli.options import Pair, interval_option, json_option, print_json
     "--law", "law", default="chinchilla", show_default=True, help="A law's name (`bayescale laws`), or FILE.py:NAME."
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the fit to this NetCDF file.")
-@click.option("--set", "settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
-              help="Pin a constant (E=1.69), tie it (beta=alpha) or give it a prior (E='Uniform(1, 2)').")  # fmt: skip
-@click.option("--column", "columns", type=Pair(), multiple=True, metavar="NAME=COLUMN",
-              help="Which column of the table is N, D, loss, ...: N=params.")  # fmt: skip
-@click.option("--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value.")
+@settings_option
+@table_options
 @click.option("--pool", type=Pair(), multiple=True, metavar="COLUMN=NAMES",
               help="Constants that vary by a column: corpus=E,A; run=loss for effects of runs.")  # fmt: skip
-@click.option("--likelihood", default="student_t", show_default=True, help="student_t, normal, laplace or ar1.")
-@click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+@likelihood_option
+@method_option
 @click.option("--chains", default=4, show_default=True, help="Chains, at least 4.")
 @click.option("--draws", default=1000, show_default=True, help="Draws a chain to begin with, a multiple of 250.")
 @click.option("--limit", default=8000, show_default=True, help="Draws a chain at which sampling stops.")
@@ -56,7 +65,7 @@ def command(
     for note in runs.attrs["notes"]:
         say(note)
     if output:
-        _check_writable(output)
+        check_writable(output)
     with bar() as progress:
         found = fit(spec, runs, pool=_pool(pool), progress=progress, **effort)
     if not found.converged:
@@ -77,17 +86,6 @@ def _pool(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
     for column, names in pairs:
         found.setdefault(column, []).extend(n.strip() for n in names.split(",") if n.strip())
     return found or None
-
-
-def _check_writable(output: str) -> None:
-    """Find out before the work, not after it."""
-    from pathlib import Path
-
-    from bayescale.errors import UsageError
-
-    folder = Path(output).parent
-    if not folder.is_dir():
-        raise UsageError(f"cannot write {output}: there is no folder {str(folder)!r}")
 
 
 def _json(fit: Any, interval: float) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -76,6 +77,36 @@ law_option = click.option("--law", "law", help="The fit's law, where it does not
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers."
 )
+settings_option = click.option(
+    "--set",
+    "settings",
+    type=Pair(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Pin a constant (E=1.69), tie it (beta=alpha) or give it a prior (E='Uniform(1, 2)').",
+)
+likelihood_option = click.option(
+    "--likelihood",
+    default="student_t",
+    show_default=True,
+    help="student_t, normal, laplace, or ar1 for rows along a run.",
+)
+method_option = click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+
+
+def table_options(function: F) -> F:
+    """Options for what of a table is read: --column NAME=COLUMN and --where COLUMN=VALUE."""
+    function = click.option(
+        "--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value."
+    )(function)
+    return click.option(
+        "--column",
+        "columns",
+        type=Pair(),
+        multiple=True,
+        metavar="NAME=COLUMN",
+        help="Which column of the table is N, D, loss, error, ...: N=params.",
+    )(function)
 
 
 def input_options(function: F) -> F:
@@ -156,6 +187,13 @@ def law_entry(found: Any, average: dict[str, Any]) -> dict[str, Any]:
     if not average:
         return {"law": found.law.name}
     return {"law": "average", "averaged_by": average["weights"], "weights": found.weights(average["weights"])}
+
+
+def check_writable(output: str) -> None:
+    """Find out before the work, not after it, that a file has no folder."""
+    folder = Path(output).parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {str(folder)!r}")
 
 
 def say(message: str) -> None:

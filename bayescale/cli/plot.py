@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bayescale.cli.options import (
+    check_writable,
     given_inputs,
     input_options,
     interval_option,
@@ -90,12 +91,11 @@ def command(context: click.Context, /, kind: str, fit: str, output: str, width: 
             dpi: int, of: str | None, law: str | None, as_json: bool, **options: Any) -> None:  # fmt: skip
     """Draw KIND of FIT into a file; the help above lists the kinds."""
     from bayescale import plot
-    from bayescale.cli.fit import _check_writable
     from bayescale.errors import DataError
     from bayescale.plot.kinds import DIAGNOSTICS
 
     form = _format(output)
-    _check_writable(output)
+    check_writable(output)
     draw = getattr(plot, kind)
     asked = _asked(context, kind, draw, options)
     found = _load(kind, fit, law, of)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bayescale.cli.options import interval_option, json_option, law_option, print_json
+from bayescale.cli.options import check_writable, interval_option, json_option, law_option, print_json
 
 
 @click.command("report")
@@ -19,11 +19,10 @@ from bayescale.cli.options import interval_option, json_option, law_option, prin
 @json_option
 def command(fit: str, output: str, law: str | None, interval: float, as_json: bool) -> int:
     """Write a report of FIT, a saved fit or comparison: one HTML file with a planner that works inside it."""
-    from bayescale.cli.fit import _check_writable
     from bayescale.report import report
     from bayescale.storage import load
 
-    _check_writable(output)
+    check_writable(output)
     found = load(fit, law=law)
     line = ["bayescale", "report", fit, "-o", output, *(["--law", law] if law else [])]
     line += [] if interval == 0.9 else ["--interval", f"{interval:g}"]
