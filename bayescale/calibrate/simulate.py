@@ -14,7 +14,7 @@ from bayescale.errors import DataError
 from bayescale.law import Law
 from bayescale.likelihood import Likelihood
 from bayescale.optimum import optimum_of_each
-from bayescale.posterior.target import PRIOR_DRAWS, Data, Target, padded_inputs, padded_size, target_of
+from bayescale.posterior.target import PRIOR_DRAWS, Data, Target, padded, target_of
 from bayescale.predict import evaluate_draws
 
 DRAWS = 100
@@ -75,19 +75,9 @@ class Setting:
 
     def table(self, observed: np.ndarray) -> Data:
         """A simulated metric, shape (row,), as the programs read it."""
-        design, metric = self.design, self.law.metric
-        size = padded_size(design.rows)
-
-        def pad(values: np.ndarray, filler: float) -> np.ndarray:
-            return np.concatenate([values, np.full(size - len(values), filler)])
-
-        return Data(
-            inputs=padded_inputs(design.inputs, size, design.centre),
-            observed=pad(observed, design.centre.values[metric]),
-            log_se=None if design.log_se is None else pad(design.log_se, 0.0),
-            mask=np.arange(size) < design.rows,
-            centre=design.centre,
-        )
+        design = self.design
+        se = None if design.log_se is None else design.log_se * observed
+        return padded(design.inputs, observed, se, design.centre, self.law.metric)
 
 
 @dataclass(frozen=True, eq=False)
