@@ -18,6 +18,11 @@ OMEGA = 47491.0
 OWNER = "of Pearce & Song 2024"
 
 
+def total(N: Any, omega: Any) -> Any:
+    """Parameters with embeddings, unchecked: for laws."""
+    return N + omega * N ** (1 / 3)
+
+
 def total_parameters(N: Any, *, omega: Any = OMEGA) -> Any:
     """Parameters with embeddings, ``N + omega N^(1/3)``, of N without.
 
@@ -39,7 +44,7 @@ def total_parameters(N: Any, *, omega: Any = OMEGA) -> Any:
     '1.22e+08'
     """
     N, omega = checked_inputs(OWNER, ("N", "omega"), {"N": N, "omega": omega}).values()
-    return (N + omega * np.cbrt(N))[()]
+    return total(N, omega)[()]
 
 
 def non_embedding_parameters(N_total: Any, *, omega: Any = OMEGA) -> Any:

@@ -7,17 +7,12 @@ import numpyro.distributions as dist
 
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, Param, derived, stated
 from bayescale.models.chinchilla import Chinchilla
-from bayescale.parameters import OMEGA
+from bayescale.parameters import OMEGA, total
 from bayescale.root import decreasing_root
 
 GRID = 256
 BEYOND = 40.0
 """The optimum's log N is looked for so far beyond one parameter and beyond one token."""
-
-
-def total(N, omega):
-    """Parameters with embeddings."""
-    return N + omega * N ** (1 / 3)
 
 
 class NonEmbedding(Law):
