@@ -12,34 +12,19 @@ import numpyro.distributions as dist
 
 from bayescale.law import Law, Param, derived, stated
 
-FLOOR = stated("L_0 / L0", dist.Beta(4.0, 1.2), lambda share, law, at: share * at.loss)
-A = stated(
-    "A S1_0^-alpha / L0",
-    dist.LogNormal(log(0.15), 0.8),
-    lambda share, law, at: share * at.loss * (at.schedule * at.S) ** law.alpha,
-)
-ALPHA = dist.LogNormal(log(0.5), 0.5)
 DECAY = dist.LogNormal(log(0.03), 0.8)
 
 
-class Annealing(Law):
-    """L(S, schedule) = L_0 + A S1^-alpha - C S2
+class Annealed(Law, register=False):
+    """L(S, schedule) = L_0 + A S1^-alpha - gain: what steps bring, and what the falls of the rate add."""
 
-    Tissue et al. 2024 (arXiv:2408.11029), eq. 1: S1 is the sum of the learning rates so far and S2 that of their falls,
-    each of which goes on acting with a memory of lam from step to step.
-
-    A fall of the rate by d, n steps ago, adds d (1 - lam^n)/(1 - lam) to S2; the rise of a warm-up takes away as much,
-    so that a constant rate approaches L_0 + C rate/(1 - lam). C and lam need a decay, and lam rows soon after it: with
-    a constant rate alone they stay as their priors have them.
-    """
-
-    L_0: Param = FLOOR
-    A: Param = A
-    alpha: Param = ALPHA
-    lam: Param = stated("1/(1 - lam)", dist.LogNormal(log(1000.0), 1.0), lambda memory, law, at: memory / (1 + memory))
-    C: Param = stated(
-        "C eta0/(1 - lam) / L0", DECAY, lambda share, law, at: share * at.loss * (1 - law.lam) / at.schedule
+    L_0: Param = stated("L_0 / L0", dist.Beta(4.0, 1.2), lambda share, law, at: share * at.loss)
+    A: Param = stated(
+        "A S1_0^-alpha / L0",
+        dist.LogNormal(log(0.15), 0.8),
+        lambda share, law, at: share * at.loss * (at.schedule * at.S) ** law.alpha,
     )
+    alpha: Param = dist.LogNormal(log(0.5), 0.5)
 
     by_name_only = True
 
@@ -51,12 +36,29 @@ class Annealing(Law):
         """What the falls of the rate, without its rises, have gained up to step S, nats/token."""
         return self.gain(S, schedule, jnp.maximum(schedule[:, 0], 0.0))
 
+
+class Annealing(Annealed):
+    """L(S, schedule) = L_0 + A S1^-alpha - C S2
+
+    Tissue et al. 2024 (arXiv:2408.11029), eq. 1: S1 is the sum of the learning rates so far and S2 that of their falls,
+    each of which goes on acting with a memory of lam from step to step.
+
+    A fall of the rate by d, n steps ago, adds d (1 - lam^n)/(1 - lam) to S2; the rise of a warm-up takes away as much,
+    so that a constant rate approaches L_0 + C rate/(1 - lam). C and lam need a decay, and lam rows soon after it: with
+    a constant rate alone they stay as their priors have them.
+    """
+
+    lam: Param = stated("1/(1 - lam)", dist.LogNormal(log(1000.0), 1.0), lambda memory, law, at: memory / (1 + memory))
+    C: Param = stated(
+        "C eta0/(1 - lam) / L0", DECAY, lambda share, law, at: share * at.loss * (1 - law.lam) / at.schedule
+    )
+
     def gain(self, S, schedule, drop):
         n = jnp.maximum(S - schedule[:, 3], 0.0)
         return self.C * jnp.sum(drop * -jnp.expm1(n * jnp.log(self.lam))) / (1 - self.lam)
 
 
-class MultiPower(Law):
+class MultiPower(Annealed):
     """L(S, schedule) = L_0 + A S1^-alpha - B sum(drop (1 - (1 + C rate^-gamma since)^-beta))
 
     Luo et al. 2025 (arXiv:2503.12811), eq. 5: the multi-power law. S1 is the sum of the learning rates so far, warm-up
@@ -66,9 +68,6 @@ class MultiPower(Law):
     gamma need decays; to tell them apart takes two schedules that fall differently.
     """
 
-    L_0: Param = FLOOR
-    A: Param = A
-    alpha: Param = ALPHA
     B: Param = stated("B eta0 / L0", DECAY, lambda share, law, at: share * at.loss / at.schedule)
     gamma: Param = dist.LogNormal(log(0.6), 0.4)
     C: Param = stated(
@@ -78,7 +77,6 @@ class MultiPower(Law):
     )
     beta: Param = dist.LogNormal(log(0.6), 0.4)
 
-    by_name_only = True
     published = {
         "Luo et al. 2025, 25M": {
             "L_0": 3.040, "A": 0.525, "alpha": 0.508, "B": 363.788, "gamma": 0.641, "C": 2.066, "beta": 0.583,
@@ -90,14 +88,6 @@ class MultiPower(Law):
             "L_0": 2.375, "A": 0.654, "alpha": 0.429, "B": 523.425, "gamma": 0.635, "C": 2.025, "beta": 0.594,
         },
     }  # fmt: skip
-
-    def loss(self, S, schedule):
-        return self.L_0 + self.A * schedule[0, 2] ** -self.alpha - self.gain(S, schedule, schedule[:, 0])
-
-    @derived
-    def annealed(self, S, schedule):
-        """What the falls of the rate, without its rises, have gained up to step S, nats/token."""
-        return self.gain(S, schedule, jnp.maximum(schedule[:, 0], 0.0))
 
     def gain(self, S, schedule, drop):
         rate, since = schedule[:, 1], schedule[:, 2]

@@ -61,8 +61,12 @@ def same_rows(tables: Mapping[str, Observations]) -> None:
 def alike(a: Law | type[Law], b: Law | type[Law], but: str = "") -> bool:
     """Whether two laws have one formula and, for every constant except `but`, one prior or number."""
     formulas = [getattr(x if isinstance(x, type) else type(x), x.metric) for x in (a, b)]
-    return formulas[0] is formulas[1] and all(
-        getattr(a, n) is getattr(b, n) or _equal_numbers(getattr(a, n), getattr(b, n)) for n in a.fields if n != but
+    return (
+        formulas[0] is formulas[1]
+        and set(a.fields) == set(b.fields)
+        and all(
+            getattr(a, n) is getattr(b, n) or _equal_numbers(getattr(a, n), getattr(b, n)) for n in a.fields if n != but
+        )
     )
 
 
