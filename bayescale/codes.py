@@ -163,8 +163,8 @@ def of_new_runs(law: Any, points: Mapping[str, np.ndarray]) -> dict[str, np.ndar
         return None
     found = dict(points)
     for grouping in effects:
-        shape = np.shape(next(iter(points.values())))
-        codes = points.get(grouping.column, np.full(shape, float(grouping.typical)))
+        count = len(next(iter(points.values())))
+        codes = points.get(grouping.column, np.full(count, float(grouping.typical)))
         found[grouping.column] = np.where(codes == grouping.typical, float(grouping.new), codes)
     return found
 

@@ -115,7 +115,7 @@ def evaluate_draws(fit: Fit, method: str, points: dict[str, np.ndarray]) -> np.n
         draws = len(next(iter(constants.values())))
         return np.broadcast_to(np.asarray(program(constants, {})), (draws,))
     return np.concatenate(
-        [np.asarray(program(constants, as_numbers(filled)))[:, :size] for filled, size in filled_blocks(points)], axis=1
+        [np.asarray(program(constants, filled))[:, :size] for filled, size in filled_blocks(points)], axis=1
     )
 
 
@@ -160,13 +160,13 @@ def _broadcast(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def filled_blocks(points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    """Blocks of points filled up to one of two sizes, so that two programs serve every number of points."""
+    """Blocks of points as programs read them, filled up to one of two sizes: two programs serve any number of points."""
     count = len(next(iter(points.values())))
     size = 16 if count <= 16 else BLOCK
     for start in range(0, count, size):
         block = {n: x[start : start + size] for n, x in points.items()}
         there = min(size, count - start)
-        yield {n: np.concatenate([x, np.repeat(x[-1:], size - there)]) for n, x in block.items()}, there
+        yield as_numbers({n: np.concatenate([x, np.repeat(x[-1:], size - there)]) for n, x in block.items()}), there
 
 
 def blocks_of(
@@ -176,10 +176,13 @@ def blocks_of(
     constants = fit.thinned()
     draws = len(next(iter(constants.values())))
     rng = np.random.default_rng((fit.seed, 1))
+    done = 0
     for filled, size in filled_blocks(points):
-        mean = median = fit.target.curve(constants, as_numbers(filled))
+        mean = median = fit.target.curve(constants, filled)
         if (about := of_new_runs(fit.law, filled)) is not None:
-            median = fit.target.curve(constants, as_numbers(about))
+            median = fit.target.curve(constants, about)
         keys = rng.integers(0, 2**32, (draws, 2), dtype=np.uint32)
         new_run = fit.target.new_run(constants, median, keys)
-        yield {n: x[:size] for n, x in filled.items()}, np.asarray(mean)[:, :size], np.asarray(new_run)[:, :size]
+        block = {n: x[done : done + size] for n, x in points.items()}
+        done += size
+        yield block, np.asarray(mean)[:, :size], np.asarray(new_run)[:, :size]

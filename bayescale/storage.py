@@ -27,7 +27,6 @@ from bayescale.posterior.mode import Mode
 from bayescale.posterior.sample import Samples, quality
 from bayescale.predict import filled_blocks
 from bayescale.runs import Observations
-from bayescale.schedule import as_numbers
 from bayescale.sealed import check_seal, read_tree, write_tree
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> n
     rng = np.random.default_rng((fit.seed, stream))
     draws, parts = len(next(iter(constants.values()))), []
     for filled, size in filled_blocks(dict(fit.runs.inputs)):
-        mean = fit.target.curve(constants, as_numbers(filled))
+        mean = fit.target.curve(constants, filled)
         keys = rng.integers(0, 2**32, (draws, 2), dtype=np.uint32)
         parts.append(np.asarray(fit.target.new_run(constants, mean, keys))[:, :size])
     return np.concatenate(parts, axis=1)
