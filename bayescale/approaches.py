@@ -215,7 +215,7 @@ def isoflop_profiles(runs: Any, *, seed: int = 0, window: float = WINDOW) -> dic
         No budget has four runs.
     """
     rows = profile_runs(runs, window=window)
-    return {float(str(C)): fit("isoflop", near, seed=seed) for C, near in rows.groupby("budget")}
+    return {C: fit("isoflop", rows[rows["budget"] == C], seed=seed) for C in sorted(rows["budget"].unique().tolist())}
 
 
 def profile_runs(runs: Any, *, window: float = WINDOW) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from bayescale import estimate
 from bayescale.codes import by_groups, group_quantity, large_effects
+from bayescale.curves import row_before
 from bayescale.declare import law_from
 from bayescale.errors import NotConverged, UsageError
 from bayescale.law import Centre, Law
@@ -332,8 +333,6 @@ def fit(
 
 def data_of(runs: Observations, centre: Centre, metric: str, likelihood: Likelihood) -> Data:
     """Rows as the compiled programs read them, with the order along runs where the likelihood needs it."""
-    from bayescale.curves import row_before
-
     follows = row_before(runs) if likelihood.along_runs else None
     return padded(runs.inputs, runs.observed, runs.se, centre, metric, follows)
 

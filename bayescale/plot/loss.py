@@ -18,6 +18,8 @@ from bayescale.schedule import schedule_from
 POINTS = 121
 SERIES = 4
 """Values of another input that get a curve each, where none are given."""
+SCHEDULES = 8
+"""Schedules that get a curve each, of runs along more."""
 
 
 def loss(
@@ -118,8 +120,8 @@ def learning_curves(of: Subject, ax: Axes | None, against: str | None, held: dic
     steps = of.runs.inputs["S"]
     known = list(dict.fromkeys(texts.tolist()))
     shown = list(np.ravel(checked_inputs(of.law.name, ("schedule",), held)["schedule"])) if held else known
-    if len(shown) > len(style.sequence(8)):
-        shown = [shown[i] for i in np.linspace(0, len(shown) - 1, 8).astype(int)]
+    if len(shown) > SCHEDULES:
+        shown = [shown[i] for i in np.linspace(0, len(shown) - 1, SCHEDULES).astype(int)]
     (axis,) = style.panels(ax)
     heights = []
     for text, color in zip(shown, style.sequence(len(shown)), strict=True):

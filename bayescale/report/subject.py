@@ -110,15 +110,20 @@ def subject_of(found: Any, interval: float) -> Subject:
     Raises
     ------
     UsageError
-        It is neither.
+        It is neither, or of a law of schedules.
     """
-    law = found.law if isinstance(found, Fit) else next(iter(getattr(found, "fits", {}).values()), found)
-    if "schedule" in getattr(getattr(law, "law", law), "inputs", ()):
+    if isinstance(found, Fit):
+        made = Subject(found, {found.law.name: 1.0}, {found.law.name: found}, None, interval)
+    else:
+        made = _of_comparison(found, interval)
+    if "schedule" in made.inputs:
         raise UsageError(
             "a report shows laws of numbers, and this one is of a learning-rate schedule: use plot and predict"
         )
-    if isinstance(found, Fit):
-        return Subject(found, {found.law.name: 1.0}, {found.law.name: found}, None, interval)
+    return made
+
+
+def _of_comparison(found: Any, interval: float) -> Subject:
     from bayescale.compare import Comparison
 
     if not isinstance(found, Comparison):
