@@ -160,7 +160,7 @@ def _broadcast(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def filled_blocks(points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-    """Blocks of points as programs read them, filled up to one of two sizes: two programs serve any number of points."""
+    """Blocks of points as programs read them, filled up to one of two sizes: two programs serve any number."""
     count = len(next(iter(points.values())))
     size = 16 if count <= 16 else BLOCK
     for start in range(0, count, size):

@@ -19,14 +19,32 @@ import pytest
 from scipy import stats
 
 from bayescale import law
+from bayescale.calibrate.design import METRICS
 from bayescale.fit import Fit, fit
-from bayescale.law import Law, Param
+from bayescale.law import Law, Param, laws
 from bayescale.likelihood import Normal
 from bayescale.posterior import target as target_module
 from bayescale.posterior.target import Data, Target, centre_of, padded
 from bayescale.runs import read_runs
 
 SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
+
+
+EVERY = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
+SHIPPED = [name for name in EVERY if "schedule" not in laws()[name].inputs]
+"""Laws of numbers; those of schedules have tests of their own."""
+CENTRES = {"N": 1e9, "D": 2e10, "C": 1.2e20, "B": 1e6, "U": 1e10, "E": 16.0, **METRICS}
+"""Where priors are stated in tests of all laws."""
+VALLEYS = ("bnsl", "bnsl_2", "clark_routed", "isoflop", "isoflops", "joint_moe")
+"""Laws of a loss that may rise with an input."""
+
+
+def shared_data(*parts: str) -> Path:
+    """A file or folder of the data folder; the test is skipped where there is none."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"no {path}; name the data folder in BAYESCALE_DATA")
+    return path
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,10 +73,7 @@ def room_for_programs() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def epoch() -> pd.DataFrame:
     """The 245 Chinchilla runs that Besiroglu et al. read off the published figure."""
-    path = SHARED / "epoch_chinchilla" / "tidy.csv"
-    if not path.is_file():
-        pytest.skip(f"no {path}; name the data folder in BAYESCALE_DATA")
-    return read_runs(path)
+    return read_runs(shared_data("epoch_chinchilla", "tidy.csv"))
 
 
 @pytest.fixture(scope="session")

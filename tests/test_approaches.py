@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED
+from conftest import shared_data
 
 from bayescale.approaches import approaches, envelope, isoflop_profiles, profile_optima, profile_runs, shared_budgets
 from bayescale.cli import main
@@ -142,9 +142,7 @@ LADDER = [
 @pytest.mark.parametrize("group", LADDER)
 def test_the_ladder_of_porian_et_al(group: str) -> None:
     """From Kaplan's exponent to Chinchilla's, a step a correction; their intervals are 95 % bootstraps."""
-    folder = SHARED / "porian"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}; name the data folder in BAYESCALE_DATA")
+    folder = shared_data("porian")
     published = pd.read_csv(folder / "published_fits.csv").set_index("group").loc[group]
     runs = read_runs(folder / "tidy.csv")
     runs = runs[runs["group"] == group][["N", "C", "loss"]].dropna()

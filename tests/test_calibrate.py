@@ -12,6 +12,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
+from conftest import EVERY
 
 import bayescale as bs
 from bayescale.calibrate import Calibration, bands, batch, calibrate, collected, simulate
@@ -27,7 +28,6 @@ from bayescale.posterior.sample import Effort, sample
 from bayescale.posterior.target import target_of
 
 module = importlib.import_module("bayescale.calibrate")
-REGISTERED = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
 QUICK = {"method": "laplace", "refit": False, "rows": 32}
 DESIGNS = {
     "error_sigmoid": pd.DataFrame({"loss": np.geomspace(0.5, 8, 32)}),
@@ -145,7 +145,7 @@ def test_designs_that_are_refused(table: pd.DataFrame) -> None:
     "name",
     [
         pytest.param(n, marks=[pytest.mark.slow] if n in LENGTHY or laws()[n].by_name_only else [])
-        for n in REGISTERED
+        for n in EVERY
         if n not in BROKEN
     ],
 )
@@ -155,7 +155,7 @@ def test_every_law_is_calibrated(name: str) -> None:
     found = calibrate(law, DESIGNS.get(name), simulations=40, **QUICK)
     assert {"sigma", "nu", "mean_curve", "new_run", "log_likelihood"} < set(found.ranks.columns)
     assert set(found.law.free) <= set(found.ranks.columns)
-    quantities = len(REGISTERED) * 12
+    quantities = len(EVERY) * 12
     assert len(found.ranks) >= 8, found.failures
     assert (found.summary["p"] > CHANCE / quantities).all(), repr(found)
 
@@ -192,7 +192,7 @@ class Wider(StudentT):
 )
 def test_a_wrong_posterior_fails(law: Any, truth: Any, wrong: str) -> None:
     found = of_truth(law, target_of(*truth), 64)
-    assert found.summary.loc[wrong, "p"] < CHANCE / (len(REGISTERED) * 12), repr(found)
+    assert found.summary.loc[wrong, "p"] < CHANCE / (len(EVERY) * 12), repr(found)
     assert not found.passed and f"{wrong} " in repr(found) and "NOT CALIBRATED" in repr(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED
+from conftest import shared_data
 
 from bayescale.fit import fit
 from bayescale.law import evaluate
@@ -30,10 +30,7 @@ def test_what_repeats_are_worth() -> None:
 @pytest.mark.slow
 def test_the_182_runs_of_muennighoff_et_al() -> None:
     """With E, A, B and the exponents held as published, the fit is at least theirs, of R2 = .77220 in the loss."""
-    path = SHARED / "datablations" / "tidy.csv"
-    if not path.is_file():
-        pytest.skip(f"no {path}; name the data folder in BAYESCALE_DATA")
-    table = pd.read_csv(path)
+    table = pd.read_csv(shared_data("datablations", "tidy.csv"))
     kept = table[table["in_fit182"] == 1]
     runs = read_runs(kept[["N", "D", "U"]].assign(loss=kept["loss_in_fit"]))
     assert len(runs) == 182

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -10,20 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import SHARED, shared_data
 
 from bayescale import datasets
 from bayescale.errors import DataError, UsageError
 from bayescale.runs import read_runs
 from bayescale.runs.reading import read_exactly
 
-SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
 DOWNLOADS = [name for name in datasets.names() if datasets.info(name).kind == "download"]
 
 
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch) -> Path:
-    if not (SHARED / "epoch_chinchilla" / "original").is_dir():
-        pytest.skip(f"no data folder at {SHARED}; name one in BAYESCALE_DATA")
+def originals(monkeypatch: pytest.MonkeyPatch) -> Path:
+    shared_data("epoch_chinchilla", "original")
     monkeypatch.setenv("BAYESCALE_DATA", str(SHARED))
     return SHARED
 
@@ -75,9 +73,9 @@ def test_unknown_names_suggest_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("name", DOWNLOADS)
-def test_downloads_give_the_tidy_table(name: str, shared: Path) -> None:
+def test_downloads_give_the_tidy_table(name: str, originals: Path) -> None:
     runs = datasets.load(name)
-    tidy = read_exactly(shared / name / "tidy.csv")
+    tidy = read_exactly(originals / name / "tidy.csv")
     if name == "gemstones":
         tidy = tidy[tidy["subset"] != "slim_chinchilla"].reset_index(drop=True)  # no plain original
         tidy["run"] = tidy["run_name"]
@@ -96,13 +94,13 @@ def test_downloads_give_the_tidy_table(name: str, shared: Path) -> None:
         pd.testing.assert_series_equal(runs["C"], tidy["C"], check_exact=name == "epoch_chinchilla", rtol=1e-15)
 
 
-def test_epoch_chinchilla_marks_the_rows_that_were_fitted(shared: Path) -> None:
+def test_epoch_chinchilla_marks_the_rows_that_were_fitted(originals: Path) -> None:
     runs = read_runs("epoch_chinchilla")
     assert runs["epoch_in_fit"].sum() == 240
     assert runs.loc[runs["epoch_in_fit"] == 0, "loss"].min() > runs.loc[runs["epoch_in_fit"] == 1, "loss"].max()
 
 
-def test_every_pin_is_a_file_of_the_data_folder(shared: Path) -> None:
+def test_every_pin_is_a_file_of_the_data_folder(originals: Path) -> None:
     assert {name: len(datasets.fetch(name)) for name in DOWNLOADS} == {
         "epoch_chinchilla": 1, "routing": 2, "gemstones": 11, "mpl": 28,
     }  # fmt: skip
@@ -136,8 +134,8 @@ def test_no_network_is_one_sentence(cache: Path, monkeypatch: pytest.MonkeyPatch
         datasets.fetch("gemstones")
 
 
-def test_the_cache_is_read_without_network(cache: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(shared / "mpl" / "original", cache / "mpl" / "original")
+def test_the_cache_is_read_without_network(cache: Path, originals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(originals / "mpl" / "original", cache / "mpl" / "original")
     monkeypatch.delenv("BAYESCALE_DATA")
     paths = datasets.fetch("mpl")
     assert len(paths) == 28 and all(path.is_relative_to(cache) for path in paths)

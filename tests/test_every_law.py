@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import EVERY
 from independent import TWINS
 
 from bayescale.compare import compare
@@ -15,11 +16,9 @@ from bayescale.fit import Fit, fit
 from bayescale.law import laws
 from bayescale.storage import load
 
-SHIPPED = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_whole_way(name: str, tmp_path: Path) -> None:
     law, twin = laws()[name], TWINS[name]
     found = fit(name, pd.DataFrame(twin.table(11)))

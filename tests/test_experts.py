@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED
+from conftest import shared_data
 from independent import TWINS
 
 import bayescale.cli
@@ -176,10 +176,7 @@ def test_experts_in_a_table() -> None:
 
 def runs_of(router: str) -> pd.DataFrame:
     """A router's runs and the dense ones, as the authors chose them."""
-    path = SHARED / "routing" / "tidy.csv"
-    if not path.is_file():
-        pytest.skip(f"no {path}; name the data folder in BAYESCALE_DATA")
-    table = read_runs(path)
+    table = read_runs(shared_data("routing", "tidy.csv"))
     kept = (table["k"] == 1) & (table["routing_frequency"] == 0.5) & (table["seed"] == 42) & (table["final"] == 1)
     return table.loc[kept & table["router"].isin([router, "Dense"]), ["N", "E", "loss"]]
 

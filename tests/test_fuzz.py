@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import CENTRES, SHIPPED, VALLEYS
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -23,11 +24,6 @@ from bayescale.likelihood import StudentT
 from bayescale.posterior.programs import Program
 from bayescale.posterior.target import centre_of, padded, target_of
 
-SHIPPED = [
-    name
-    for name, cls in laws().items()
-    if cls.__module__.startswith("bayescale.models") and "schedule" not in cls.inputs
-]
 quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 
 # --- the command line -------------------------------------------------------------------------------------------------
@@ -183,15 +179,9 @@ def test_many_command_lines_are_answered(
 
 # --- laws -------------------------------------------------------------------------------------------------------------
 
-CENTRES = {
-    "N": 1e9, "D": 2e10, "C": 1.2e20, "S": 1e5, "B": 1e6, "U": 1e10, "E": 16.0, "loss": 2.7, "transfer_loss": 3.0,
-    "B_crit": 2e6, "N_opt": 1e9, "D_opt": 3e10, "D_T": 1e10, "error": 0.6,
-}  # fmt: skip
 DECADES = 30
 DRAWS = 32
 POINTS = 4
-VALLEYS = ("bnsl", "bnsl_2", "clark_routed", "isoflop", "isoflops", "joint_moe")
-"""Laws of a loss that may rise with an input."""
 SIGNED = ("transfer_offset",)
 """Laws of a metric that their prior lets go negative, where it has no density."""
 

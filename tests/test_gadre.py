@@ -9,11 +9,9 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SHARED
+from conftest import shared_data
 
 from bayescale.downstream import Downstream
-
-PATH = SHARED / "gadre" / "wide.csv"
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +27,7 @@ def benchmark() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def runs(benchmark: ModuleType) -> pd.DataFrame:
-    if not PATH.is_file():
-        pytest.skip(f"no {PATH}; name the data folder in BAYESCALE_DATA")
-    found: pd.DataFrame = benchmark.gadre(PATH)
+    found: pd.DataFrame = benchmark.gadre(shared_data("gadre", "wide.csv"))
     assert len(found) == 104
     return found
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import shared_data
 
 from bayescale import evaluate, fit, kaplan, laws, models
 from bayescale.errors import DataError
@@ -18,7 +17,6 @@ from bayescale.kaplan import CURVES, TABLE_2, TABLE_3, TABLE_5, Constants
 from bayescale.law import Law
 from bayescale.runs import read_runs
 
-SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
 PF = kaplan.flops(1.0)
 TRUTH: dict[str, Law] = {
     "kaplan_ns": models.KaplanNS(**TABLE_3.values),
@@ -171,10 +169,7 @@ def test_transfer_may_grow_with_the_loss() -> None:
 
 @pytest.fixture(scope="module")
 def sweeps() -> pd.DataFrame:
-    path = SHARED / "cbs" / "tidy.csv"
-    if not path.is_file():
-        pytest.skip(f"no {path}; name the data folder in BAYESCALE_DATA")
-    return pd.read_csv(path)
+    return pd.read_csv(shared_data("cbs", "tidy.csv"))
 
 
 @pytest.mark.parametrize("variant", ["cell5", "cell2"])

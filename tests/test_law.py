@@ -12,6 +12,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from conftest import CENTRES, EVERY, SHIPPED, VALLEYS
 from numpyro import handlers
 
 from bayescale import law as law_module
@@ -32,28 +33,6 @@ from bayescale.models import (
     PowerLawN,
 )
 from bayescale.posterior.target import Target, centre_of, padded
-
-CENTRES = {
-    "N": 1e9,
-    "D": 2e10,
-    "C": 1.2e20,
-    "S": 1e5,
-    "B": 1e6,
-    "U": 1e10,
-    "E": 16.0,
-    "loss": 2.7,
-    "transfer_loss": 3.0,
-    "B_crit": 2e6,
-    "N_opt": 1e9,
-    "D_opt": 3e10,
-    "D_T": 1e10,
-    "error": 0.6,
-}
-VALLEYS = ("bnsl", "bnsl_2", "clark_routed", "isoflop", "isoflops", "joint_moe")
-"""Laws of a loss that may rise with an input."""
-EVERY = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
-SHIPPED = [name for name in EVERY if "schedule" not in laws()[name].inputs]
-"""Laws of numbers; those of schedules have tests of their own."""
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
-from conftest import SHARED
+from conftest import shared_data
 from scipy import special, stats
 
 import bayescale as bs
@@ -366,10 +366,7 @@ def test_effects_of_runs_give_intervals_that_hold() -> None:
 
 
 def measured(name: str, column: str, value: str) -> pd.DataFrame:
-    path = SHARED / name / "tidy.csv"
-    if not path.is_file():
-        pytest.skip(f"no {path}; name the data folder in BAYESCALE_DATA")
-    raw = pd.read_csv(path)
+    raw = pd.read_csv(shared_data(name, "tidy.csv"))
     return raw[raw[column] == value].reset_index(drop=True)
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from conftest import EVERY
 
 from bayescale import law as law_module
 from bayescale.law import Law, Param, evaluate, laws
@@ -22,7 +23,6 @@ from bayescale.posterior.target import target_of
 from bayescale.report.javascript import UntranslatableError, law_function
 
 node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-SHIPPED = sorted(n for n, c in laws().items() if c.__module__.startswith("bayescale.models"))
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def agrees(law: Law) -> None:
 
 
 @node
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_law_is_the_same_in_javascript(name: str) -> None:
     law = laws()[name]()
     try:

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import EVERY
 
 from bayescale.cli import main
 from bayescale.errors import DataError, UsageError, printable
@@ -23,7 +24,6 @@ from bayescale.law import laws
 from bayescale.runs import read_runs
 from bayescale.storage import load
 
-SHIPPED = [name for name, cls in laws().items() if cls.__module__.startswith("bayescale.models")]
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
 
@@ -318,7 +318,7 @@ def test_what_a_table_says_cannot_steer_the_terminal(
 # --- very large and very small tables ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", EVERY)
 def test_fewer_rows_than_constants_are_refused(name: str) -> None:
     law = laws()[name]()
     rows = len(law.free)
