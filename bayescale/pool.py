@@ -194,6 +194,11 @@ def _moved(settings: Law, population: Law, sites: Mapping[str, Any], offsets: Ma
     return {n: found[n] for n in settings.fields if n in offsets or ties.get(n)}
 
 
+def base_of(law: Law) -> type[Law]:
+    """The class that declares a law, pooled or not."""
+    return law.base if isinstance(law, Pooled) else type(law)
+
+
 def pooled(law: Law, groupings: Sequence[Grouping], spreads: Mapping[str, Any] | None = None) -> Any:
     """A law whose constants vary by groups of runs, made from a law.
 

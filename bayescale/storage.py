@@ -20,9 +20,9 @@ from numpyro.distributions import Distribution
 from bayescale.declare import distribution_text, law_from, parse_setting
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
-from bayescale.law import Centre, Law, Stated
+from bayescale.law import Centre, Law, Stated, setting_text
 from bayescale.likelihood import LIKELIHOODS, Likelihood
-from bayescale.pool import Grouping, Pooled, pooled
+from bayescale.pool import Grouping, Pooled, base_of, pooled
 from bayescale.posterior.mode import Mode
 from bayescale.posterior.sample import Samples, quality
 from bayescale.predict import filled_blocks
@@ -181,7 +181,7 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison:
 def _spec(fit: Fit) -> dict[str, Any]:
     samples = fit.samples
     groupings = fit.law.groupings if isinstance(fit.law, Pooled) else ()
-    base = fit.law.base if isinstance(fit.law, Pooled) else type(fit.law)
+    base = base_of(fit.law)
     return {
         "law": base.name,
         "law_source": source_hash(base),
@@ -306,12 +306,14 @@ def stored_name(name: str) -> str:
 
 
 def source_hash(law: type[Law]) -> str:
-    """SHA-256 of a law's source text: whether two laws of one name are one law."""
-    try:
-        text = inspect.getsource(law)
-    except (OSError, TypeError):
-        text = f"{law.__qualname__} {law.fields} {law.inputs}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    """SHA-256 of a law's priors and source text, inherited ones too: whether two laws of one name are one law."""
+    texts = [f"{n} ~ {setting_text(getattr(law, n))}" for n in law.fields]
+    for cls in law.__mro__[: law.__mro__.index(Law)]:
+        try:
+            texts.append(inspect.getsource(cls))
+        except (OSError, TypeError):
+            texts.append(f"{cls.__qualname__} {law.fields} {law.inputs}")
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def data_hash(runs: Observations) -> str:

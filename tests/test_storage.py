@@ -16,6 +16,7 @@ import xarray
 import bayescale
 from bayescale import law as law_module
 from bayescale import storage
+from bayescale.declare import law_from
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.storage import load
@@ -192,6 +193,37 @@ def test_a_law_that_changed_is_refused(copy: Path) -> None:
         load(copy)
     with pytest.raises(UsageError, match="the fit is of law 'chinchila', not of 'kaplan_nd'"):
         load(copy, law="kaplan_nd")
+
+
+INHERITED = """
+import numpyro.distributions as dist
+
+from bayescale.law import Law, Param
+
+FLOOR = dist.LogNormal(0.0, 1.0)
+
+
+class Base(Law, register=False):
+    E: Param = FLOOR
+
+    def loss(self, N):
+        return self.E + self.A / N
+
+
+class Child(Base, register=False):
+    A: Param = dist.LogNormal(0.0, 1.0)
+"""
+
+
+def test_a_law_changes_with_what_it_inherits_and_with_its_priors(tmp_path: Path) -> None:
+    def hashed(name: str, text: str) -> str:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return storage.source_hash(type(law_from(f"{path}:Child")))
+
+    texts = (INHERITED, INHERITED, INHERITED.replace("/ N", "/ N**2"), INHERITED.replace("(0.0, 1.0)", "(0.0, 2.0)", 1))
+    first, same, formula, prior = (hashed(f"law{i}.py", text) for i, text in enumerate(texts))
+    assert first == same and len({first, formula, prior}) == 3
 
 
 def test_what_a_file_says_is_never_executed(copy: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayescale.fit import Fit
 from bayescale.law import setting_text
-from bayescale.pool import Pooled
+from bayescale.pool import Pooled, base_of
 from bayescale.posterior.sample import ESS_LIMIT, R_HAT_LIMIT
 from bayescale.report.subject import Subject
 from bayescale.storage import PACKAGES, data_hash, source_hash
@@ -51,7 +51,7 @@ def origin(subject: Subject, command: str) -> list[tuple[str, str]]:
         ("Seed", str(fit.seed)),
         ("Data", fit.runs.source),
         ("SHA-256 of the fitted numbers", data_hash(fit.runs)),
-        ("SHA-256 of the law's source", source_hash(type(fit.law))),
+        ("SHA-256 of the law's source", source_hash(base_of(fit.law))),
         ("Versions", ", ".join([f"Python {platform.python_version()}", *(f"{n} {v}" for n, v in versions.items())])),
         ("Pictures", "plotly.js (MIT licence), inside this file"),
     ]
@@ -65,7 +65,7 @@ def again(subject: Subject) -> str:
     parts = ["bayescale", "compare" if comparison else "fit", *_table(source)]
     laws = [f.law for f in comparison.fits.values()] if comparison else [fit.law]
     for law in laws:
-        base = law.base if isinstance(law, Pooled) else type(law)
+        base = base_of(law)
         parts += ["--law", base.name if base.__module__.startswith("bayescale.models") else f"FILE.py:{base.name}"]
     if not comparison:
         settings = fit.law.population() if isinstance(fit.law, Pooled) else fit.law
