@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -63,6 +64,11 @@ class Downstream:
         _check(self.loss.law, self.task.law)
 
     @property
+    def fits(self) -> dict[str, Fit]:
+        """Both fits by the names of their laws."""
+        return {f.law.name: f for f in (self.loss, self.task)}
+
+    @property
     def converged(self) -> bool:
         """Whether the draws of both fits passed every check."""
         return self.loss.converged and self.task.converged
@@ -70,12 +76,12 @@ class Downstream:
     @property
     def failures(self) -> tuple[str, ...]:
         """Why the draws of either are not to be trusted."""
-        return tuple(f"{f.law.name}: {text}" for f in (self.loss, self.task) for text in f.failures)
+        return tuple(f"{name}: {text}" for name, f in self.fits.items() for text in f.failures)
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What to distrust in either fit, and in joining them."""
-        told = [f"{f.law.name}: {text}" for f in (self.loss, self.task) for text in f.warnings]
+        told = [f"{name}: {text}" for name, f in self.fits.items() for text in f.warnings]
         return (*told, *_errors_of_losses(self))
 
     def predict(self, runs: Any = None, *, interval: float = estimate.INTERVAL, **inputs: Any) -> pd.DataFrame:
@@ -138,6 +144,19 @@ class Downstream:
             {m: (("quantity", "draw", "point"), np.concatenate([d[m] for _, d in found], axis=2)) for m in found[0][1]},
             coords={"quantity": list(QUANTITIES), **{n: ("point", x) for n, x in named.items()}},
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write both fits to one NetCDF file, whole or not at all; `bayescale.load` reads it.
+
+        Raises
+        ------
+        UsageError
+            The folder does not exist or cannot be written to.
+        """
+        from bayescale.sealed import write_tree
+        from bayescale.storage import tree_of
+
+        write_tree(tree_of((self.loss, self.task), {"downstream": list(self.fits)}), path)
 
     def _draws(
         self, runs: Any, inputs: dict[str, Any]
@@ -277,13 +296,13 @@ def downstream_text(found: Downstream, interval: float = estimate.INTERVAL) -> s
     from bayescale.text import wrapped
 
     lines = []
-    for one in (found.loss, found.task):
-        lines += [f"{one.law.name}: {one.law.formula()}", f"{one.runs.rows} rows of {one.runs.source}"]
+    for law, one in found.fits.items():
+        lines += [f"{law}: {one.law.formula()}", f"{one.runs.rows} rows of {one.runs.source}"]
     lines += ["", "Converged." if found.converged else "NOT CONVERGED: these numbers are no answer."]
     rows = []
-    for one in (found.loss, found.task):
+    for law, one in found.fits.items():
         for name, row in one.summary(interval).loc[list(one.constants)].iterrows():
-            rows.append((one.law.name, str(name), *estimate.interval_text(row.to_dict())))
+            rows.append((law, str(name), *estimate.interval_text(row.to_dict())))
     lines += [*estimate.aligned(rows, ("", "", "median", f"{interval:.0%} interval"), left=2)]
     if found.warnings:
         lines += ["", "Mind:", *wrapped(found.warnings)]

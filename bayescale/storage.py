@@ -7,7 +7,7 @@ import importlib.metadata
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     import xarray
 
     from bayescale.compare import Comparison
+    from bayescale.downstream import Downstream
 
 FORMAT = 1
 """Of the files: raised when an older reader would misread them."""
 
 ROWWISE_LIMIT = 2**23
 """Numbers in a group of draws by rows: 64 MB, of which saving holds several copies."""
+
+NEEDED = ("posterior", "unconstrained_posterior", "sample_stats", "observed_data", "constant_data")
+"""Groups of a fit's tree that suffice to rebuild it; the others follow from them."""
 
 PACKAGES = ("bayescale", "jax", "numpyro", "numpy")
 
@@ -136,8 +140,33 @@ def save(fit: Fit, path: str | Path) -> None:
     write_tree(fit.data, path)
 
 
-def load(path: str | Path, *, law: Any = None) -> Fit | Comparison:
-    """Read a fit or a comparison that `save` wrote. Nothing in the file is executed.
+def tree_of(fits: Iterable[Fit], content: Mapping[str, Any]) -> xarray.DataTree:
+    """Several fits as one tree, a child each that suffices to rebuild it; `content` says what they are together."""
+    import xarray
+
+    children = {}
+    for i, fit in enumerate(fits):
+        whole = fit.data
+        children[f"fit{i}"] = xarray.DataTree.from_dict({g: whole[g].to_dataset() for g in NEEDED})
+        children[f"fit{i}"].attrs = dict(whole.attrs)
+    tree = xarray.DataTree(children=children)
+    tree.attrs = {"bayescale": json.dumps(content, allow_nan=False), "bayescale_format": FORMAT}
+    return tree
+
+
+def fits_of(tree: xarray.DataTree, given: Any) -> list[Fit]:
+    """The fits of `tree_of`, in their order; `given` is the law, where one of them does not ship."""
+    law = None if given is None else law_from(given)
+    found = []
+    for i in range(len(tree.children)):
+        child = tree.children[f"fit{i}"]
+        spec = json.loads(child.attrs["bayescale"])
+        found.append(rebuild_fit(child, spec, law if law is not None and law.name == spec["law"] else None))
+    return found
+
+
+def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
+    """Read a fit, a comparison or two fits joined by `Downstream` that `save` wrote. Nothing in the file is executed.
 
     Parameters
     ----------
@@ -166,7 +195,11 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison:
         if "comparison" in spec:
             from bayescale.compare.file import rebuild_comparison
 
-            found: Fit | Comparison = rebuild_comparison(tree, spec["comparison"], law)
+            found: Fit | Comparison | Downstream = rebuild_comparison(tree, spec["comparison"], law)
+        elif "downstream" in spec:
+            from bayescale.downstream import Downstream
+
+            found = Downstream(*fits_of(tree, law))
         else:
             found = rebuild_fit(tree, spec, law)
     except UsageError:

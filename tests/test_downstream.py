@@ -21,6 +21,7 @@ from bayescale.models import Chinchilla, ErrorExponential, ErrorSigmoid
 from bayescale.pool import Grouping, pooled
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
+from bayescale.storage import load
 
 LOSS = Chinchilla(**Chinchilla.published["Besiroglu et al. 2024"])
 ERROR = ErrorExponential(**ErrorExponential.published["Gadre et al. 2024, RedPajama, 17 tasks"])
@@ -184,6 +185,23 @@ def test_fits_of_ones_own_are_joined(found: Downstream, tmp_path: Path) -> None:
     assert "error_exponential  epsilon" in text
 
 
+def test_both_fits_come_back_from_one_file(
+    found: Downstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "both.nc"
+    found.save(path)
+    again = load(path)
+    assert isinstance(again, Downstream) and list(again.fits) == list(found.fits)
+    assert found.predict(**FAR).equals(again.predict(**FAR))
+    status, out, _ = run(["predict", str(path), "--N", "1e11", "--D", "1e13", "--json"], capsys)
+    (entry,) = json.loads(out)["predictions"]
+    assert status == 0 and entry["error"]["mean_curve"]["median"] == pytest.approx(found.predict(**FAR)["median"][2])
+    status, _, err = run(["allocate", str(path), "--C", "1e21"], capsys)
+    assert status == 2 and "`bayescale predict` reads them together; here, give a file of one fit" in err
+    status, _, err = run(["plot", "loss", str(path), "-o", str(tmp_path / "x.png")], capsys)
+    assert status == 2 and "give one of the downstream's fits, chinchilla, error_exponential" in err
+
+
 def test_errors_of_losses_are_warned_of(found: Downstream) -> None:
     assert not any("as if losses were exact" in w for w in found.warnings)
     for error, warned in ((0.05, True), (0.001, False)):
@@ -242,6 +260,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     rows = again.predict(N=[1e8, 1e11], D=1e13)
     assert far["error"]["new_run"]["median"] == pytest.approx(rows["median"].iloc[7])
     assert far["decades_beyond_data"]["loss"] == pytest.approx(rows["decades_loss"].iloc[7])
+    status, _, err = run([*line, "-o", str(tmp_path / "both.nc")], capsys)
+    assert (
+        status == 0
+        and "Saved to" in err
+        and again.predict(N=1e11, D=1e13).equals(load(tmp_path / "both.nc").predict(N=1e11, D=1e13))
+    )
+    status, _, err = run([*line, "-o", str(tmp_path / "nowhere" / "both.nc")], capsys)
+    assert status == 2 and "there is no folder" in err
     status, _, err = run([*line, "--set", "chance=0.5"], capsys)
     assert status == 2 and "law chinchilla has no constant 'chance'" in err
     status, _, err = run([*line, "--error-law", "b_crit"], capsys)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import pandas as pd
 
 from bayescale.cli.options import (
     Pair,
+    check_writable,
     given_inputs,
     input_options,
     interval_option,
@@ -27,6 +29,7 @@ from bayescale.cli.options import (
 @click.option("--law", "law", default="chinchilla", show_default=True, help="A law of the loss.")
 @click.option("--error-law", "--task-law", "task_law", default="error_exponential", show_default=True,
               help="A law of an error rate, or another metric, in the loss.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save both fits to this NetCDF file.")
 @input_options
 @settings_option
 @click.option("--set-error", "--set-task", "task_settings", type=Pair(), multiple=True, metavar="NAME=VALUE",
@@ -41,6 +44,7 @@ def command(
     data: str,
     law: str,
     task_law: str,
+    output: str | None,
     settings: tuple[tuple[str, str], ...],
     task_settings: tuple[tuple[str, str], ...],
     columns: tuple[tuple[str, str], ...],
@@ -70,6 +74,8 @@ def command(
     for note in runs.attrs["notes"]:
         say(note)
     inputs = given_inputs(options)
+    if output:
+        check_writable(output)
     with bar() as progress:
         found = fit_downstream(first, second, runs, likelihood=likelihood, method=method, seed=seed, progress=progress)
     for failure in found.failures:
@@ -81,6 +87,10 @@ def command(
         click.echo(downstream_text(found, interval))
         if table is not None:
             click.echo(f"\n{predictions_text(table, interval)}")
+    if output:  # last: a disk that is full costs the file, not the result
+        found.save(output)
+        if not as_json:
+            click.echo(f"\nSaved to {output}.", err=True)
     return 0 if found.converged else 1
 
 
@@ -88,30 +98,36 @@ def _json(found: Any, table: Any, interval: float) -> dict[str, Any]:
     from bayescale.estimate import as_json
 
     laws = {}
-    for fit in (found.loss, found.task):
+    for name, fit in found.fits.items():
         summary = fit.summary(interval).loc[list(fit.constants)]
         laws[fit.law.metric] = {
-            "law": fit.law.name,
+            "law": name,
             "rows": fit.runs.rows,
             "converged": fit.converged,
             "parameters": {name: as_json(row) for name, row in summary.iterrows()},
         }
-    predictions: list[dict[str, Any]] = []
-    if table is not None:
-        points = list(table.columns[: list(table.columns).index("metric")])
-        beyond = [c for c in table.columns if c.startswith("decades_")]
-        for start in range(0, len(table), 4):
-            part = table.iloc[start : start + 4]
-            entry: dict[str, Any] = {n: part[n].iloc[0] for n in points}
-            for _, row in part.iterrows():
-                entry.setdefault(row["metric"], {})[row["quantity"]] = as_json(row)
-            entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(part[c].iloc[0]) for c in beyond}
-            predictions.append(entry)
     return {
         "interval_mass": interval,
         "source": found.loss.runs.source,
         "converged": found.converged,
         "warnings": list(found.warnings),
         "laws": laws,
-        "predictions": predictions,
+        "predictions": [] if table is None else joint_predictions(table),
     }
+
+
+def joint_predictions(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of `Downstream.predict` as one dict a point: its inputs, and an estimate for each metric and quantity."""
+    from bayescale.estimate import as_json
+
+    predictions = []
+    points = list(table.columns[: list(table.columns).index("metric")])
+    beyond = [c for c in table.columns if c.startswith("decades_")]
+    for start in range(0, len(table), 4):
+        part = table.iloc[start : start + 4]
+        entry: dict[str, Any] = {n: part[n].iloc[0] for n in points}
+        for _, row in part.iterrows():
+            entry.setdefault(row["metric"], {})[row["quantity"]] = as_json(row)
+        entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(part[c].iloc[0]) for c in beyond}
+        predictions.append(entry)
+    return predictions

@@ -149,11 +149,23 @@ def _groups(text: str, labels: tuple[str, ...]) -> Any:
     return text if text in labels or "," not in text else [part.strip() for part in text.split(",")]
 
 
-def trusted_fit(path: str, law: str | None) -> Any:
-    """A saved fit or comparison, refused where it, or every law of it, has not converged."""
+def trusted_fit(path: str, law: str | None, *, downstream: bool = False) -> Any:
+    """A saved fit or comparison, refused where it, or every law of it, has not converged.
+
+    Raises
+    ------
+    UsageError
+        The file holds two fits joined by `bayescale downstream`, and the command has no use for them.
+    """
+    from bayescale.downstream import Downstream
     from bayescale.storage import load
 
     fit = load(path, law=law)
+    if isinstance(fit, Downstream) and not downstream:
+        raise UsageError(
+            f"{path} holds fits of {' and '.join(fit.fits)}, joined by `bayescale downstream`: `bayescale predict` "
+            "reads them together; here, give a file of one fit"
+        )
     if not fit.converged:
         raise DataError(f"{path} has not converged and is no answer: {'; '.join(fit.failures)}")
     return fit

@@ -81,7 +81,7 @@ KINDS_TEXT = "\b\n" + "\n".join(f"{name:16}{what}" for name, what in KINDS.items
 @click.option("--width", type=click.FloatRange(min=1, max=60), help="Of the figure, inches.")
 @click.option("--height", type=click.FloatRange(min=1, max=60), help="Of the figure, inches.")
 @click.option("--dpi", type=click.IntRange(min=30, max=1200), default=200, show_default=True, help="Of a PNG.")
-@click.option("--of", "of", metavar="LAW", help="Of a comparison: the fit of this law alone.")
+@click.option("--of", "of", metavar="LAW", help="Of a file of several fits: that of this law alone.")
 @law_option
 @weights_option
 @interval_option
@@ -122,9 +122,9 @@ def _format(output: str) -> str:
 
 
 def _load(kind: str, path: str, law: str | None, one: str | None) -> Any:
-    """What a file holds, or the fit of one law of the comparison that it holds."""
-    from bayescale.compare import Comparison
+    """What a file holds, or the fit of one of the laws that it holds."""
     from bayescale.errors import UsageError, did_you_mean
+    from bayescale.fit import Fit
     from bayescale.storage import load
 
     if kind == "calibration":
@@ -132,8 +132,8 @@ def _load(kind: str, path: str, law: str | None, one: str | None) -> Any:
     found = load(path, law=law)
     if one is None:
         return found
-    if not isinstance(found, Comparison):
-        raise UsageError(f"--of names a law of a comparison; {path} holds a fit of {found.law.name}")
+    if isinstance(found, Fit):
+        raise UsageError(f"--of names a law of a file of several; {path} holds a fit of {found.law.name}")
     if one not in found.fits:
         raise UsageError(f"{path} has no law {one!r}{did_you_mean(one, found.fits)}; it has {', '.join(found.fits)}")
     return found.fits[one]

@@ -31,16 +31,20 @@ from bayescale.cli.options import (
 @json_option
 def command(fit: str, runs: str | None, law: str | None, weights: str | None, interval: float, as_json: bool,
             **options: Any) -> None:  # fmt: skip
-    """Predict from FIT, a saved fit or comparison: the law's mean curve and a new run, with intervals."""
+    """Predict from FIT, a saved fit, comparison or downstream pair: mean curve and new run, with intervals."""
+    from bayescale.cli.downstream import joint_predictions
     from bayescale.compare.verdict import average_text
+    from bayescale.downstream import Downstream
     from bayescale.runs import read_runs
     from bayescale.text import predictions_text
 
-    found = trusted_fit(fit, law)
+    found = trusted_fit(fit, law, downstream=True)
     average = averaged_by(found, weights)
     points = None if runs is None else read_runs(runs)
     table = found.predict(points, interval=interval, **average, **given_inputs(options, found))
-    if as_json:
+    if as_json and isinstance(found, Downstream):
+        print_json({"interval_mass": interval, "laws": list(found.fits), "predictions": joint_predictions(table)})
+    elif as_json:
         predictions = estimates_by_point(table)
         beyond = [c for c in table.columns if c.startswith("decades_")]
         for entry, (_, row) in zip(predictions, table.iloc[::2].iterrows(), strict=True):

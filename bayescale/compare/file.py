@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bayescale.compare import COLUMNS, Comparison
-from bayescale.declare import law_from
 from bayescale.evidence import Evidence
 from bayescale.sealed import write_tree
-from bayescale.storage import FORMAT, rebuild_fit
+from bayescale.storage import fits_of, tree_of
 
 if TYPE_CHECKING:
     import xarray
-
-GROUPS = ("posterior", "unconstrained_posterior", "sample_stats", "observed_data", "constant_data")
-"""Groups of a fit's tree that suffice to rebuild it; the others follow from them."""
 
 
 def save_comparison(comparison: Comparison, path: str | Path) -> None:
@@ -31,13 +26,6 @@ def save_comparison(comparison: Comparison, path: str | Path) -> None:
     UsageError
         The folder does not exist or cannot be written to.
     """
-    import xarray
-
-    children = {}
-    for i, fit in enumerate(comparison.fits.values()):
-        whole = fit.data
-        children[f"fit{i}"] = xarray.DataTree.from_dict({g: whole[g].to_dataset() for g in GROUPS})
-        children[f"fit{i}"].attrs = dict(whole.attrs)
     content = {
         "fits": list(comparison.fits),
         "laws": list(comparison.table.index),
@@ -52,9 +40,7 @@ def save_comparison(comparison: Comparison, path: str | Path) -> None:
         "warnings": list(comparison.warnings),
         "checks": list(comparison.checks),
     }
-    tree = xarray.DataTree(children=children)
-    tree.attrs = {"bayescale": json.dumps({"comparison": content}, allow_nan=False), "bayescale_format": FORMAT}
-    write_tree(tree, path)
+    write_tree(tree_of(comparison.fits.values(), {"comparison": content}), path)
 
 
 def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: Any) -> Comparison:
@@ -68,12 +54,7 @@ def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: An
     given : str, Law or type, optional
         A law that does not ship.
     """
-    law = None if given is None else law_from(given)
-    fits = {}
-    for i, name in enumerate(content["fits"]):
-        child = tree.children[f"fit{i}"]
-        spec = json.loads(child.attrs["bayescale"])
-        fits[name] = rebuild_fit(child, spec, law if law is not None and law.name == spec["law"] else None)
+    fits = dict(zip(content["fits"], fits_of(tree, given), strict=True))
     columns = {c: np.array(x, dtype=bool if c in COLUMNS[-2:] else float) for c, x in content["table"].items()}
     names = {f.name for f in fields(Evidence)}
     evidence = {}

@@ -13,6 +13,7 @@ from bayescale import estimate
 from bayescale.codes import new_effect
 from bayescale.compare import Comparison
 from bayescale.compare.average import mixture
+from bayescale.downstream import Downstream
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
@@ -123,10 +124,11 @@ def subject(found: Any, weights: Any = None) -> Subject:
 
 def checked(fit: Any, *, unconverged: bool = False) -> Fit:
     """A fit to plot; one that has not converged gives a warning, unless the plot is to show just that."""
-    if isinstance(fit, Comparison):
+    if isinstance(fit, Comparison | Downstream):
+        what = "comparison" if isinstance(fit, Comparison) else "downstream"
         raise UsageError(
-            f"this plot is of one law: give one of the comparison's fits, {', '.join(fit.fits)} "
-            "(comparison.fits[name]; at the command line --of)"
+            f"this plot is of one law: give one of the {what}'s fits, {', '.join(fit.fits)} "
+            f"({what}.fits[name]; at the command line --of)"
         )
     if not isinstance(fit, Fit):
         raise UsageError(f"a plot is of a fit, not of {type(fit).__name__}")
