@@ -55,7 +55,18 @@ def _verdict(fit: Fit) -> list[str]:
     )
     if fit.converged:
         return [f"Converged ({how})."]
-    return [f"NOT CONVERGED ({how}): these numbers are no answer.", *wrapped(fit.failures)]
+    return [f"NOT CONVERGED ({how}): these numbers are no answer.", *wrapped((*fit.failures, *_remedy(fit)))]
+
+
+def _remedy(fit: Fit) -> tuple[str, ...]:
+    """What may still be done where chains only mix slowly."""
+    from bayescale.posterior.sample import R_HAT_HOPELESS, Effort
+
+    draws, stats = fit.samples.z.shape[1], fit.samples.stats
+    lost = max(q["r_hat"] for q in fit.samples.diagnostics.values()) > R_HAT_HOPELESS
+    if draws < Effort().limit or lost or "diverging" not in stats or stats["diverging"].any():
+        return ()
+    return (f"the chains mix slowly: more draws may do, limit={2 * draws} (--limit {2 * draws})",)
 
 
 def wrapped(sentences: tuple[str, ...]) -> list[str]:

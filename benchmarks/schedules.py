@@ -49,6 +49,8 @@ MASS = 0.9
 SHOWN = 100
 """The size whose forecasts are drawn."""
 DELTA, STARTS = 1e-3, 60
+LIMIT = 32_000
+"""Draws a chain: with few rows of heavy tails there are several modes, between which chains take their time."""
 
 
 def curves(size: int) -> pd.DataFrame:
@@ -58,9 +60,9 @@ def curves(size: int) -> pd.DataFrame:
     return table.assign(run=table["schedule"], schedule=table["schedule"].map(SCHEDULES)).drop(columns=["N", "D", "C"])
 
 
-def huber(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray:
-    """The multi-power law at the test rows, by the field's recipe."""
-    fit_at, at = (paths(t["S"].to_numpy(), t["schedule"].to_numpy()) for t in (train, test))
+def huber(train: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """The multi-power law at the rows of a table, by the field's recipe."""
+    fit_at, at = (paths(t["S"].to_numpy(), t["schedule"].to_numpy()) for t in (train, table))
     observed = np.log(train["loss"].to_numpy())
 
     def law(x: np.ndarray, path: np.ndarray) -> np.ndarray:
@@ -92,24 +94,30 @@ def assessed(size: int, every: int) -> dict[str, Any]:
     found: dict[str, Any] = {"rows": [len(train.iloc[::every]), len(test)]}
 
     def errors(median: np.ndarray) -> dict[str, Any]:
-        off = pd.Series(np.abs(median - observed))
-        by_run = off.groupby(run).mean()
-        last = off.groupby(run).last()
-        return {"mae": float(by_run.mean()), "by_run": by_run.to_dict(), "last": float(last.mean())}
+        """Of the law at every row of the table."""
+        off = (median - table["loss"]).abs()
+        fitted, held = (off[part.index].groupby(part["run"]) for part in (train, test))
+        return {
+            "fitted": float(fitted.mean().mean()),
+            "mae": float(held.mean().mean()),
+            "by_run": held.mean().to_dict(),
+            "last": float(held.last().mean()),
+        }
 
-    found["multi_power, Huber"] = errors(huber(train, test))
+    found["multi_power, Huber"] = errors(huber(train, table))
     published = MultiPower(**MultiPower.published[f"Luo et al. 2025, {size}M"])
-    found["published constants"] = errors(np.asarray(published(**{n: test[n].to_numpy() for n in ("S", "schedule")})))
+    found["published constants"] = errors(np.asarray(published(**{n: table[n].to_numpy() for n in ("S", "schedule")})))
     for law in ("multi_power", "annealing"):
         begun = time.perf_counter()
-        fit = bs.fit(law, train.iloc[::every], likelihood="ar1")
+        fit = bs.fit(law, train.iloc[::every], likelihood="ar1", limit=LIMIT)
         seconds = time.perf_counter() - begun
+        curve = fit.predict(table[["S", "schedule"]]).query("quantity == 'mean_curve'")["median"].to_numpy()
         predicted = fit.predict(test[["S", "schedule"]], interval=MASS)
         rows = {q: part.reset_index(drop=True) for q, part in predicted.groupby("quantity")}
         new = rows["new_run"]
         inside = (new["low"] < observed) & (observed < new["high"])
         found[law] = {
-            **errors(rows["mean_curve"]["median"].to_numpy()),
+            **errors(curve),
             "converged": fit.converged,
             "coverage": float(inside.groupby(run).mean().mean()),
             "width": float(((new["high"] - new["low"]) / new["median"]).median()),
@@ -146,13 +154,14 @@ def page(results: dict[str, Any], every: int) -> str:
         "",
         f"`python benchmarks/schedules.py`: the loss curves of Luo et al. 2025 (arXiv:2503.12811). At each size three "
         f"schedules are fitted (every {every}th logged row, with residuals that follow one another along each run) and "
-        "six others predicted, two of them three times as long. Mean absolute error of the median, in nats a token, "
-        "averaged over the six; of their last rows alone; coverage of 90 % intervals of a new run, and their median "
-        "width. *Huber* is the field's recipe on all rows; *published constants* are the authors' three-digit numbers "
-        "evaluated here, with the warm-up summed over; the authors report the last column.",
+        "six others predicted, two of them three times as long. Mean absolute error of the median, in nats a token: on "
+        "all rows of the fitted schedules; averaged over the six; of their last rows alone. Coverage of 90 % intervals "
+        "of a new run of the six, and their median width. *Huber* is the field's recipe on all rows; "
+        "*published constants* are the authors' three-digit numbers evaluated here, with the warm-up summed "
+        "over; the authors report the last column.",
         "",
-        "| size | predictor | error | error at the end | coverage of 90 % | width | the paper's error |",
-        "|---|---|---|---|---|---|---|",
+        "| size | predictor | fitted | held out | at the end | coverage of 90 % | width | the paper, held out |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for size, r in results.items():
         for name in names:
@@ -160,8 +169,13 @@ def page(results: dict[str, Any], every: int) -> str:
             more = f"{s['coverage']:.0%} | {s['width']:.2%}" if "coverage" in s else "- | -"
             flag = "" if s.get("converged", True) else " (not converged)"
             told = PUBLISHED[int(size)] if name == "multi_power, Huber" else "-"
-            lines.append(f"| {size}M | {name}{flag} | {s['mae']:.4f} | {s['last']:.4f} | {more} | {told} |")
+            numbers = " | ".join(f"{s[k]:.4f}" for k in ("fitted", "mae", "last"))
+            lines.append(f"| {size}M | {name}{flag} | {numbers} | {more} | {told} |")
     lines += [
+        "",
+        "The authors' constants are not those that fit their three schedules best, and do better on the long ones: the "
+        "law is not quite that of these curves, and what fits closest at 24,000 steps is off at 72,000. The intervals "
+        "are of the law, and too narrow where it fails.",
         "",
         "Error by schedule, multi_power:",
         "",

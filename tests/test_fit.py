@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import wait
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,17 @@ def test_an_unconverged_fit_says_so(table: pd.DataFrame) -> None:
     text = str(found)
     assert text.index("NOT CONVERGED (laplace") < text.index("Pareto k-hat") < text.index("\nalpha ")
     assert "these numbers are no answer" in text and "\nConverged" not in text
+
+
+def test_chains_that_mix_slowly_are_sent_on(small_fit: Fit) -> None:
+    short = replace(small_fit.samples, failures=("alpha: tail ESS 219 is below 400",))
+    long = replace(short, z=np.repeat(short.z, 8, axis=1))
+    assert "limit=16000 (--limit 16000)" in str(replace(small_fit, samples=long))
+    lost = replace(long, diagnostics={n: q | {"r_hat": 1.5} for n, q in long.diagnostics.items()})
+    astray = replace(long, stats={"diverging": np.ones((4, 8000), bool)})
+    for samples in (short, lost, astray):
+        text = str(replace(small_fit, samples=samples))
+        assert "NOT CONVERGED" in text and "--limit" not in text
 
 
 def test_using_an_unconverged_fit_warns(table: pd.DataFrame) -> None:
