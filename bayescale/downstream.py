@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 
 from bayescale import estimate
-from bayescale.codes import labelled
+from bayescale.codes import coded, groups_of, labelled, of_new_runs
 from bayescale.declare import law_from
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import Law, at_rows
-from bayescale.pool import Pooled
 from bayescale.posterior.programs import Program
 from bayescale.predict import blocks_of, decades_beyond, filled_blocks, points_of
 from bayescale.progress import Progress, silent
+from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Downstream:
     flatter than the true one. Losses must be of one evaluation set in both.
 
     ``Downstream(bs.fit("chinchilla", a), bs.fit("error_exponential", b))`` joins fits of one's own: that of the loss
-    may have groups (`pool`), and either may come from a file (`bayescale.load`).
+    and that of the metric may have groups (`pool`: corpora of the one, tasks of the other), and either may come from a
+    file (`bayescale.load`).
 
     Attributes
     ----------
@@ -94,7 +95,7 @@ class Downstream:
         interval : float
             Mass of the equal-tailed intervals.
         **inputs : array_like
-            As for `Fit.predict`: N parameters, D tokens, ...
+            As for `Fit.predict`: N parameters, D tokens, ..., and groups of either law by name, ``task="arc_easy"``.
 
         Returns
         -------
@@ -113,16 +114,16 @@ class Downstream:
         estimate.checked_interval(interval)
         self._warn()
         parts, at = [], 0
-        for points, draws in self._draws(runs, inputs):
+        for points, named, draws in self._draws(runs, inputs):
             median = np.median(draws["loss"][0], axis=0)
             beyond = decades_beyond(self.loss, points) | decades_beyond(self.task, {"loss": median})
-            place = pd.DataFrame({**labelled(self.loss.law, points), "point": at + np.arange(len(median))})
+            place = pd.DataFrame({**named, "point": at + np.arange(len(median))})
             at += len(median)
             for metric, (mean, new_run) in draws.items():
                 for name, values in zip(QUANTITIES, (mean, new_run), strict=True):
                     summary = estimate.summarise(values, interval, heavy_tails=name == "new_run")
                     parts.append(place.assign(metric=metric, quantity=name, **summary, **beyond))
-        order = [*labelled(self.loss.law, points), "metric", "quantity", *estimate.COLUMNS, *beyond]
+        order = [*named, "metric", "quantity", *estimate.COLUMNS, *beyond]
         return pd.concat(parts).sort_values("point", kind="stable")[order].reset_index(drop=True)
 
     def predict_draws(self, runs: Any = None, **inputs: Any) -> xarray.Dataset:
@@ -138,11 +139,14 @@ class Downstream:
 
         self._warn()
         found = list(self._draws(runs, inputs))
-        points = {n: np.concatenate([p[n] for p, _ in found]) for n in found[0][0]}
-        named = {n: x.astype(str) if x.dtype == object else x for n, x in labelled(self.loss.law, points).items()}
+        named = {n: np.concatenate([x[n] for _, x, _ in found]) for n in found[0][1]}
+        metrics = {m: np.concatenate([d[m] for _, _, d in found], axis=2) for m in found[0][2]}
         return xarray.Dataset(
-            {m: (("quantity", "draw", "point"), np.concatenate([d[m] for _, d in found], axis=2)) for m in found[0][1]},
-            coords={"quantity": list(QUANTITIES), **{n: ("point", x) for n, x in named.items()}},
+            {m: (("quantity", "draw", "point"), x) for m, x in metrics.items()},
+            coords={
+                "quantity": list(QUANTITIES),
+                **{n: ("point", x.astype(str) if x.dtype == object else x) for n, x in named.items()},
+            },
         )
 
     def save(self, path: str | Path) -> None:
@@ -160,31 +164,61 @@ class Downstream:
 
     def _draws(
         self, runs: Any, inputs: dict[str, Any]
-    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-        """Blocks of points, and draws there of the loss and the metric, shape (quantity, draw, point) each."""
+    ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]]:
+        """Blocks of points of the loss's law, the same with all groups by name, and draws of both metrics there.
+
+        Draws have shape (quantity, draw, point).
+        """
         task = self.task.thinned()
         size = len(next(iter(task.values())))
         rng = np.random.default_rng((self.loss.seed, self.task.seed, 2))
         order = rng.permutation(size)  # draws of one seed are not independent of one another
-        for block, mean, new_run in blocks_of(self.loss, points_of(self.loss, runs, inputs)):
+        points, codes = self._points(runs, inputs)
+        done = 0
+        for block, mean, new_run in blocks_of(self.loss, points):
             n = min(size, len(mean))
             pairs = {k: x[order[:n]] for k, x in task.items()}
             losses = np.stack([x[np.arange(n) * len(x) // n] for x in (mean, new_run)])
-            across, count = next(filled_blocks({"point": np.arange(losses.shape[2])}))
+            groups = {c: x[done : done + losses.shape[2]] for c, x in codes.items()}
+            across, count = next(filled_blocks({"loss": np.arange(losses.shape[2]), **groups}))
+            there = losses[:, :, across["loss"]].transpose(1, 0, 2)
+            about = of_new_runs(self.task.law, across) or across
             keys = rng.integers(0, 2**32, (n, 2), dtype=np.uint32)
-            found = self._program()(pairs, losses[:, :, across["point"]].transpose(1, 0, 2), keys)
-            yield block, {"loss": losses, self.task.law.metric: np.asarray(found)[:, :, :count].transpose(1, 0, 2)}
+            found = np.asarray(self._program()(pairs, there, across, about, keys))[:, :, :count]
+            done += count
+            named = {**labelled(self.loss.law, block), **labelled(self.task.law, groups)}
+            yield block, named, {"loss": losses, self.task.law.metric: found.transpose(1, 0, 2)}
+
+    def _points(self, runs: Any, inputs: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Points of the loss's law and codes of the task's groups there, checked, as arrays of one length."""
+        of_task, of_loss = ({g.column for g in getattr(x.law, "groupings", ())} for x in (self.task, self.loss))
+        if runs is None:
+            points = points_of(self.loss, None, {n: x for n, x in inputs.items() if n not in of_task - of_loss})
+            named = {n: x for n, x in inputs.items() if n in of_task}
+        else:
+            points, named = points_of(self.loss, runs, inputs), groups_of(self.task.law, read_runs(runs))
+        _, codes = coded(self.task.law, named, strict=runs is None)
+        try:
+            flat = np.broadcast_arrays(*points.values(), *(x.ravel() for x in codes.values()))
+        except ValueError:
+            count = len(next(iter(points.values())))
+            raise UsageError(f"{', '.join(codes)}: give one name, or one for each of the {count} points") from None
+        arrays = [np.ascontiguousarray(x) for x in flat]
+        return dict(zip(points, arrays, strict=False)), dict(zip(codes, arrays[len(points) :], strict=True))
 
     def _program(self) -> Program:
-        """(Constants, losses of the mean curve and of a new run, key) of each draw -> the metric there, (2, point)."""
+        """Constants, losses and groups, of the mean curve and of a new run, and a key -> the metric there, (2, point).
+
+        Constants, losses and keys are of each draw.
+        """
         target = self.task.target
 
-        def one(constants: Any, losses: Any, key: Any) -> Any:
-            mean, median = (at_rows(target.law_at(constants), {"loss": x}) for x in losses)
-            noise = self.task.likelihood.drawn(constants)
+        def one(constants: Any, losses: Any, groups: Any, of_new_run: Any, key: Any) -> Any:
+            law, noise = target.law_at(constants), self.task.likelihood.drawn(constants)
+            mean, median = (at_rows(law, {**g, "loss": x}) for x, g in zip(losses, (groups, of_new_run), strict=True))
             return jnp.stack([mean, self.task.likelihood.scatter(median, noise).sample(key)])
 
-        return target.quantities.setdefault("downstream", Program(jax.vmap(one)))
+        return target.quantities.setdefault("downstream", Program(jax.vmap(one, in_axes=(0, 0, None, None, 0))))
 
     def _warn(self) -> None:
         if not self.converged:
@@ -259,8 +293,6 @@ def _check(law: Law, task_law: Law) -> None:
             f"law {task_law.name} predicts {task_law.metric} from {', '.join(task_law.inputs)}; the second law is to "
             "predict a metric from the loss alone, as error_exponential does"
         )
-    if isinstance(task_law, Pooled):
-        raise UsageError(f"{task_law.name}: the second law cannot be pooled; fit it to the rows of one group")
 
 
 def _needed(law: Law, table: pd.DataFrame) -> list[str]:

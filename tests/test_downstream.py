@@ -18,7 +18,6 @@ from bayescale.errors import DataError, UsageError
 from bayescale.fit import fit
 from bayescale.law import evaluate
 from bayescale.models import Chinchilla, ErrorExponential, ErrorSigmoid
-from bayescale.pool import Grouping, pooled
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
 from bayescale.storage import load
@@ -202,6 +201,73 @@ def test_both_fits_come_back_from_one_file(
     assert status == 2 and "give one of the downstream's fits, chinchilla, error_exponential" in err
 
 
+EASE = {"arc": 1.25, "copa": 0.8, "piqa": 1.0, "sciq": 1.1}
+"""Tasks, and what their k is of the average's."""
+
+
+@pytest.fixture(scope="module")
+def of_tasks(found: Downstream) -> Downstream:
+    rng = np.random.default_rng(4)
+    parts = []
+    for task, ease in EASE.items():
+        loss = rng.uniform(2.0, 4.0, 25)
+        error = ERROR.replace(k=ERROR.k * ease)(loss=loss) * np.exp(0.004 * rng.standard_normal(25))
+        parts.append(pd.DataFrame({"task": task, "loss": loss, "error": error}))
+    return Downstream(found.loss, fit("error_exponential", pd.concat(parts), pool={"task": ["k"]}))
+
+
+def test_a_law_of_tasks_predicts_each(of_tasks: Downstream) -> None:
+    assert of_tasks.converged
+    table = of_tasks.predict(N=1e9, D=2e10, task=list(EASE), interval=0.99)
+    assert table["task"].unique().tolist() == list(EASE) and len(table) == 16
+    losses = table[(table["metric"] == "loss") & (table["quantity"] == "mean_curve")]
+    assert losses[["median", "low", "high"]].nunique().tolist() == [1, 1, 1]
+    errors = table[(table["metric"] == "error") & (table["quantity"] == "mean_curve")].set_index("task")
+    for task, ease in EASE.items():
+        truth = float(ERROR.replace(k=ERROR.k * ease)(loss=LOSS(N=1e9, D=2e10)))
+        assert errors.loc[task, "low"] < truth < errors.loc[task, "high"]
+    new = of_tasks.predict(N=1e9, D=2e10, interval=0.99)
+    assert "task" not in new
+    new = new[(new["metric"] == "error") & (new["quantity"] == "mean_curve")].iloc[0]
+    assert new["high"] - new["low"] > 3 * (errors["high"] - errors["low"]).max()
+    points = pd.DataFrame({"N": [1e9, 1e9], "D": [2e10, 2e10], "task": ["copa", "arc"]})
+    by_table = of_tasks.predict(points)
+    assert by_table["task"].unique().tolist() == ["copa", "arc"]
+    medians = by_table[(by_table["metric"] == "error") & (by_table["quantity"] == "mean_curve")]["median"].tolist()
+    np.testing.assert_allclose(medians, errors.loc[["copa", "arc"], "median"], rtol=0.01)
+    draws = of_tasks.predict_draws(N=[1e9, 2e9], D=2e10, task="piqa")
+    assert draws["task"].to_numpy().tolist() == ["piqa"] * 2 and draws["error"].shape[2] == 2
+
+
+def test_effects_on_the_error_are_a_new_runs(found: Downstream, of_tasks: Downstream) -> None:
+    runs = pd.DataFrame({**of_tasks.task.runs.inputs, "error": of_tasks.task.runs.observed})
+    runs["task"] = np.array(list(EASE))[runs["task"].astype(int) - 1]
+    effects = fit("error_exponential", runs, pool={"task": ["error"]})
+    by = Downstream(found.loss, effects).predict(N=1e9, D=2e10).set_index(["metric", "quantity"])
+    width = by["high"] - by["low"]
+    spread = float(np.median(effects.constants["tau_error"]))
+    assert spread > 0.02 and width["error", "new_run"] > 2 * width["error", "mean_curve"]
+
+
+def test_tasks_that_are_not_there_are_refused(of_tasks: Downstream) -> None:
+    with pytest.raises(UsageError, match=r"the fit has no task 'ark' \(did you mean 'arc'\?\)"):
+        of_tasks.predict(N=1e9, D=2e10, task="ark")
+    with pytest.raises(UsageError, match="task: give one name, or one for each of the 2 points"):
+        of_tasks.predict(N=[1e9, 2e9], D=2e10, task=list(EASE))
+    with pytest.raises(UsageError, match="give the points as a table or as task, not both"):
+        of_tasks.predict(pd.DataFrame({"N": [1e9], "D": [2e10]}), task="arc")
+
+
+def test_tasks_at_the_command_line(of_tasks: Downstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    of_tasks.save(tmp_path / "both.nc")
+    line = ["predict", str(tmp_path / "both.nc"), "--N", "1e9", "--D", "2e10", "--at", "task=copa,arc", "--json"]
+    status, out, _ = run(line, capsys)
+    found = json.loads(out)["predictions"]
+    assert status == 0 and [p["task"] for p in found] == ["copa", "arc"]
+    again = of_tasks.predict(N=1e9, D=2e10, task=["copa", "arc"])
+    assert found[1]["error"]["new_run"]["median"] == pytest.approx(again["median"].iloc[7])
+
+
 def test_errors_of_losses_are_warned_of(found: Downstream) -> None:
     assert not any("as if losses were exact" in w for w in found.warnings)
     for error, warned in ((0.05, True), (0.001, False)):
@@ -227,9 +293,6 @@ def test_what_cannot_be_joined_is_refused(found: Downstream) -> None:
         fit_downstream("chinchilla", "error_exponential", runs.drop(columns="error"))
     with pytest.raises(UsageError, match="law chinchilla needs D"):
         found.predict(N=1e9)
-    by_corpus = pooled(found.task.law, [Grouping("corpus", ("a", "b"), ("epsilon",))])
-    with pytest.raises(UsageError, match="the second law cannot be pooled"):
-        Downstream(found.loss, replace(found.task, law=by_corpus))
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
