@@ -73,7 +73,7 @@ DESIGN_TEXTS = {
     "error_sigmoid": "60 rows from a loss of 0.5 to 8",
 }
 
-FEWER = {"annealing": 100, "isoflops": 250, "joint_moe": 60}
+FEWER = {"isoflops": 250, "joint_moe": 60}
 """Simulations of laws that take long."""
 
 ALONE = ("bnsl", "bnsl_2", "m4", "multi_power")
