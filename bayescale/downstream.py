@@ -46,9 +46,8 @@ class Downstream:
     scatter of the metric hides; `warnings` says where their standard errors are not, and the law of the metric is then
     flatter than the true one. Losses must be of one evaluation set in both.
 
-    ``Downstream(bs.fit("chinchilla", a), bs.fit("error_exponential", b))`` joins fits of one's own: that of the loss
-    and that of the metric may have groups (`pool`: corpora of the one, tasks of the other), and either may come from a
-    file (`bayescale.load`).
+    ``Downstream(bs.fit("chinchilla", a), bs.fit("error_exponential", b))`` joins fits of one's own: either may have
+    groups (`pool`: corpora of the loss, tasks of the metric) and may come from a file (`bayescale.load`).
 
     Attributes
     ----------
