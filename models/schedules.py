@@ -31,6 +31,10 @@ class Annealed(Law, register=False):
     def loss(self, S, schedule):
         return self.L_0 + self.A * schedule[0, 2] ** -self.alpha - self.gain(S, schedule, schedule[:, 0])
 
+    def gain(self, S, schedule, drop):
+        """What falls of the rate by `drop` have gained up to step S, nats/token."""
+        raise NotImplementedError
+
     @derived
     def annealed(self, S, schedule):
         """What the falls of the rate, without its rises, have gained up to step S, nats/token."""
