@@ -21,7 +21,6 @@ from bayescale.calibrate.file import read_results
 from bayescale.calibrate.simulate import Setting, ranked
 from bayescale.cli import main
 from bayescale.errors import DataError, UsageError
-from bayescale.law import laws
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla, KaplanN, PowerLawN
 from bayescale.posterior.sample import Effort, sample
@@ -39,8 +38,8 @@ DESIGNS = {
 """Where the default design shows too little of a curve for the quick method."""
 BROKEN = ("bnsl", "bnsl_2")
 """Laws of breaks: the quick method covers hardly any of their posteriors, however many rows."""
-LENGTHY = ("data_constrained", "joint_moe", "kaplan_nsb")
-"""Laws of many constants, or solved for, take a quarter of a minute."""
+SOME = ("chinchilla", "critical_batch", "error_exponential", "power_law_n")
+"""Laws whose calibration is not among the slow tests: one of each kind of metric."""
 CHANCE = 1e-4
 """That a right engine fails here, over all laws and quantities; the seed is fixed, so that it does or does not."""
 
@@ -143,11 +142,7 @@ def test_designs_that_are_refused(table: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(n, marks=[pytest.mark.slow] if n in LENGTHY or laws()[n].by_name_only else [])
-        for n in EVERY
-        if n not in BROKEN
-    ],
+    [pytest.param(n, marks=[] if n in SOME else [pytest.mark.slow]) for n in EVERY if n not in BROKEN],
 )
 def test_every_law_is_calibrated(name: str) -> None:
     """Few simulations: what they show is that nothing is badly wrong with a law; docs/calibration.md has 500 each."""

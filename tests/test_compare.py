@@ -81,6 +81,7 @@ def normal_priors(power: float) -> tuple[Chinchilla, StudentT]:
     return Chinchilla(E=1.8172, A=A, B=B, alpha=exponent, beta=exponent), noise
 
 
+@pytest.mark.slow
 def test_power_scaling_gives_the_evidence_of_scaled_priors(table: pd.DataFrame) -> None:
     law, noise = normal_priors(1.0)
     base = fit(law, table, likelihood=noise)

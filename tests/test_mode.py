@@ -89,6 +89,7 @@ def test_a_mode_in_straightened_coordinates(small_fit: Any) -> None:
     assert np.abs(gradient[0]) * np.sqrt(np.diag(there.covariance)) == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_many_rows_have_the_mode_of_all_of_them(simulate: Any) -> None:
     runs = simulate(MANY + 500)
     inputs, loss = {n: runs[n].to_numpy() for n in ("N", "D")}, runs["loss"].to_numpy()
