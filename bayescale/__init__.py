@@ -12,49 +12,49 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayescale import datasets, models, plot
-    from bayescale.approaches import Approaches, approaches
-    from bayescale.calibrate import Calibration, calibrate
-    from bayescale.compare import Comparison, compare
-    from bayescale.declare import law_from
-    from bayescale.downstream import Downstream, fit_downstream
     from bayescale.errors import BayescaleError, DataError, UsageError
     from bayescale.fit import Fit, fit
     from bayescale.law import Law, Param, derived, evaluate, laws, stated
-    from bayescale.parameters import embedding_scale, non_embedding_parameters, total_parameters
+    from bayescale.law.prior_text import law_from
     from bayescale.report import report
     from bayescale.runs import read_runs
-    from bayescale.storage import load
+    from bayescale.runs.embeddings import embedding_scale, non_embedding_parameters, total_parameters
+    from bayescale.storage.fit import load
+    from bayescale.studies.approaches import Approaches, approaches
+    from bayescale.studies.calibrate import Calibration, calibrate
+    from bayescale.studies.compare import Comparison, compare
+    from bayescale.studies.downstream import Downstream, fit_downstream
 
 _HOMES = {
-    "Approaches": "approaches",
+    "Approaches": "studies.approaches",
     "BayescaleError": "errors",
-    "Calibration": "calibrate",
-    "Comparison": "compare",
+    "Calibration": "studies.calibrate",
+    "Comparison": "studies.compare",
     "DataError": "errors",
-    "Downstream": "downstream",
+    "Downstream": "studies.downstream",
     "Fit": "fit",
     "Law": "law",
     "Param": "law",
     "UsageError": "errors",
-    "approaches": "approaches",
-    "calibrate": "calibrate",
-    "compare": "compare",
+    "approaches": "studies.approaches",
+    "calibrate": "studies.calibrate",
+    "compare": "studies.compare",
     "datasets": "",
     "derived": "law",
-    "embedding_scale": "parameters",
+    "embedding_scale": "runs.embeddings",
     "evaluate": "law",
     "fit": "fit",
-    "fit_downstream": "downstream",
-    "law_from": "declare",
+    "fit_downstream": "studies.downstream",
+    "law_from": "law.prior_text",
     "laws": "law",
-    "load": "storage",
+    "load": "storage.fit",
     "models": "",
-    "non_embedding_parameters": "parameters",
+    "non_embedding_parameters": "runs.embeddings",
     "plot": "",
     "read_runs": "runs",
     "report": "report",
     "stated": "law",
-    "total_parameters": "parameters",
+    "total_parameters": "runs.embeddings",
 }
 
 __all__ = [

@@ -13,27 +13,27 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pandas as pd
 
-from bayescale import estimate
-from bayescale.codes import by_groups, group_quantity, large_effects
-from bayescale.curves import row_before
-from bayescale.declare import law_from
+from bayescale import intervals
 from bayescale.errors import NotConverged, UsageError
 from bayescale.law import Centre, Law
+from bayescale.law.labels import by_groups, group_quantity, large_effects
+from bayescale.law.pool import Pooled
+from bayescale.law.prior_text import law_from
 from bayescale.likelihood import Likelihood, likelihood_from
-from bayescale.pool import Pooled
+from bayescale.posterior.density import Data, Target, centre_of, padded, target_of
 from bayescale.posterior.nuts import CHUNK
-from bayescale.posterior.sample import Effort, Samples, sample
-from bayescale.posterior.target import Data, Target, centre_of, padded, target_of
+from bayescale.posterior.policy import Effort, Samples, sample
 from bayescale.progress import Progress, silent
 from bayescale.runs import Observations, observations, read_runs
+from bayescale.runs.curves import row_before
 
 if TYPE_CHECKING:
     import xarray
 
-    from bayescale.compare.loo import Loo
-    from bayescale.evidence import Evidence
-    from bayescale.identify import Identifiability
-    from bayescale.optimum import Terms
+    from bayescale.answers.identifiability import Identifiability
+    from bayescale.answers.optimum import Terms
+    from bayescale.answers.scores.evidence import Evidence
+    from bayescale.answers.scores.loo import Loo
 
 METHODS = ("nuts", "laplace")
 
@@ -84,8 +84,8 @@ class Fit:
 
     @cached_property
     def identifiability(self) -> Identifiability:
-        """What the rows tell of each constant beyond its prior; see `bayescale.identify.identifiability`."""
-        from bayescale.identify import identifiability
+        """What the rows tell of each constant beyond its prior; see `bayescale.answers.identifiability`."""
+        from bayescale.answers.identifiability import identifiability
 
         return identifiability(self)
 
@@ -116,7 +116,7 @@ class Fit:
             message = f"this fit of {self.law.name} has not converged and is no answer: {'; '.join(self.failures)}"
             warnings.warn(message, NotConverged, stacklevel=3)
 
-    def summary(self, interval: float = estimate.INTERVAL) -> pd.DataFrame:
+    def summary(self, interval: float = intervals.INTERVAL) -> pd.DataFrame:
         """Constants and derived quantities with intervals and diagnostics.
 
         Of a fit with `pool` the constants are the population's, with the spread tau_<constant> between groups, then
@@ -133,23 +133,23 @@ class Fit:
             Index: constants of the law, of the noise, and derived quantities that need no inputs. Columns:
             median, mean, sd, low, high, r_hat, ess_bulk, ess_tail (NaN for derived quantities).
         """
-        estimate.checked_interval(interval)
+        intervals.checked_interval(interval)
         rows: dict[str, dict[str, Any]] = {}
         for name, draws in self.constants.items():
-            rows[name] = {**estimate.summarise(draws.ravel(), interval), **self.samples.diagnostics[name]}
+            rows[name] = {**intervals.summarise(draws.ravel(), interval), **self.samples.diagnostics[name]}
         for name, needs in type(self.law).quantities().items():
             if not needs:
                 of_each = {name: self.derive_draws(name), **group_quantity(self, name)}
-                rows |= {n: estimate.summarise(draws, interval) for n, draws in of_each.items()}
+                rows |= {n: intervals.summarise(draws, interval) for n, draws in of_each.items()}
         return pd.DataFrame.from_dict(rows, orient="index").astype(float)
 
     def derive_draws(self, quantity: str, **inputs: Any) -> np.ndarray:
         """A derived quantity of the law at every draw, shape (draw,) or (draw, point); see `derive`."""
-        from bayescale.predict import quantity_draws
+        from bayescale.answers.predict import quantity_draws
 
         return quantity_draws(self, quantity, inputs)
 
-    def derive(self, quantity: str, *, interval: float = estimate.INTERVAL, **inputs: Any) -> pd.DataFrame:
+    def derive(self, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
         """A derived quantity of the law, with an interval.
 
         Parameters
@@ -164,21 +164,21 @@ class Fit:
         DataFrame
             The inputs and median, mean, sd, low, high; one row a point.
         """
-        from bayescale.predict import derive
+        from bayescale.answers.predict import derive
 
         self._warn()
         return derive(self, quantity, interval=interval, **inputs)
 
-    def predict(self, runs: Any = None, *, interval: float = estimate.INTERVAL, **inputs: Any) -> pd.DataFrame:
-        """The law's value and a new run's, with intervals; see `bayescale.predict.predict`."""
-        from bayescale.predict import predict
+    def predict(self, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+        """The law's value and a new run's, with intervals; see `bayescale.answers.predict.predict`."""
+        from bayescale.answers.predict import predict
 
         self._warn()
         return predict(self, runs, interval=interval, **inputs)
 
     def predict_draws(self, runs: Any = None, **inputs: Any) -> xarray.Dataset:
         """Draws behind `predict`: variables mean_curve and new_run, dimensions (draw, point)."""
-        from bayescale.predict import predict_draws
+        from bayescale.answers.predict import predict_draws
 
         self._warn()
         return predict_draws(self, runs, **inputs)
@@ -189,60 +189,60 @@ class Fit:
         *,
         loss: Any = None,
         N: Any = None,
-        interval: float = estimate.INTERVAL,
+        interval: float = intervals.INTERVAL,
         **terms: Unpack[Terms],
     ) -> pd.DataFrame:
-        """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.allocate`.
+        """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.answers.allocate`.
 
         `terms` are what the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D,
         fixed.
         """
-        from bayescale.allocate import allocate
+        from bayescale.answers.allocate import allocate
 
         self._warn()
         return allocate(self, C, loss=loss, N=N, interval=interval, **terms)
 
     def allocate_draws(self, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
         """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss, dimensions (draw, C)."""
-        from bayescale.allocate import allocate_draws
+        from bayescale.answers.allocate import allocate_draws
 
         self._warn()
         return allocate_draws(self, C, **terms)
 
-    def penalty(self, N: Any, D: Any, *, interval: float = estimate.INTERVAL, **terms: Unpack[Terms]) -> pd.DataFrame:
-        """What training N parameters on D tokens costs against the optimum; see `bayescale.allocate.penalty`."""
-        from bayescale.allocate import penalty
+    def penalty(self, N: Any, D: Any, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]) -> pd.DataFrame:
+        """What training N parameters on D tokens costs against the optimum; see `bayescale.answers.allocate`."""
+        from bayescale.answers.allocate import penalty
 
         self._warn()
         return penalty(self, N, D, interval=interval, **terms)
 
     def evidence(self) -> Evidence:
-        """The log evidence of the law, with its error and a cross-check; see `bayescale.evidence.log_evidence`."""
-        from bayescale.evidence import log_evidence
+        """The log evidence of the law, with its error and a cross-check; see `bayescale.answers.scores.evidence`."""
+        from bayescale.answers.scores.evidence import log_evidence
 
         return log_evidence(self)
 
     def loo(self) -> Loo:
-        """Leave-one-out predictive density, with k-hat a row; see `bayescale.compare.loo.loo`."""
-        from bayescale.compare.loo import loo
+        """Leave-one-out predictive density, with k-hat a row; see `bayescale.answers.scores.loo.loo`."""
+        from bayescale.answers.scores.loo import loo
 
         return loo(self)
 
     @cached_property
     def data(self) -> xarray.DataTree:
         """Everything as an xarray DataTree in ArviZ's schema: any ``arviz`` function takes it."""
-        from bayescale.storage import data_tree
+        from bayescale.storage.fit import data_tree
 
         return data_tree(self)
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
-        from bayescale.storage import save
+        from bayescale.storage.fit import save
 
         save(self, path)
 
     def __repr__(self) -> str:
-        from bayescale.text import fit_text
+        from bayescale.text.fit import fit_text
 
         return fit_text(self)
 

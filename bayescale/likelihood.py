@@ -16,8 +16,8 @@ from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.util import validate_sample
 from numpyro.util import is_prng_key
 
-from bayescale.declare import distribution_text
 from bayescale.errors import UsageError, did_you_mean
+from bayescale.law.prior_text import distribution_text
 
 
 class Scatter(Distribution):  # type: ignore[misc]
@@ -103,7 +103,7 @@ class Likelihood:
         return Scatter(jnp.log(mean), scale, self.tails(draws))
 
     def scatter_of_rows(self, mean: Any, draws: Mapping[str, Any], data: Any) -> Scatter:
-        """The distribution of each row of a table (`bayescale.posterior.target.Data`), given drawn noise constants."""
+        """The distribution of each row of a table (`bayescale.posterior.density.Data`), given drawn noise constants."""
         return self.scatter(mean, draws, data.log_se)
 
     def __repr__(self) -> str:

@@ -21,12 +21,12 @@ import pandas as pd
 from scipy.stats import qmc
 
 import bayescale as bs
-from bayescale.calibrate import MASS, Calibration, bands, calibrate
-from bayescale.calibrate.design import RANGES, ROWS, SCHEDULES, STEPS
-from bayescale.calibrate.file import read_results
-from bayescale.calibrate.simulate import DRAWS
 from bayescale.plot import style
 from bayescale.progress import bar
+from bayescale.studies.calibrate import MASS, Calibration, bands, calibrate
+from bayescale.studies.calibrate.design import RANGES, ROWS, SCHEDULES, STEPS
+from bayescale.studies.calibrate.file import read_results
+from bayescale.studies.calibrate.simulate import DRAWS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PICTURES = DOCS / "images" / "calibration"

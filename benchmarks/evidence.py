@@ -21,12 +21,12 @@ import numpy as np
 import numpyro.distributions as dist
 
 import bayescale as bs
-from bayescale.evidence import log_evidence
+from bayescale.answers.scores.evidence import log_evidence
 from bayescale.fit import Fit
 from bayescale.law import Param
 from bayescale.likelihood import Normal
-from bayescale.posterior.programs import use_persistent_cache
-from bayescale.posterior.target import Data, Target, centre_of, padded
+from bayescale.posterior.compiled import use_persistent_cache
+from bayescale.posterior.density import Data, Target, centre_of, padded
 
 LAWS = ("chinchilla", "chinchilla_tied", "chinchilla_no_floor", "coupled", "kaplan_nd", "kaplan_e")
 DOC = Path(__file__).parents[1] / "docs" / "evidence.md"

@@ -21,9 +21,9 @@ import pandas as pd
 from scipy.optimize import minimize
 
 import bayescale as bs
-from bayescale.compare.average import RULES
-from bayescale.compare.loo import largest
-from bayescale.posterior.target import padded
+from bayescale.answers.scores.loo import largest
+from bayescale.posterior.density import padded
+from bayescale.studies.compare.average import RULES
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("BAYESCALE_DATA") or ROOT / ".." / "shared" / "data")

@@ -28,7 +28,7 @@ from scipy.optimize import minimize
 
 import bayescale as bs
 from bayescale.models import MultiPower
-from bayescale.schedule import paths
+from bayescale.runs.schedule import paths
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("BAYESCALE_DATA") or ROOT / ".." / "shared" / "data") / "mpl" / "tidy.csv"

@@ -23,10 +23,10 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 import bayescale as bs
-from bayescale.evidence import log_evidence
+from bayescale.answers.scores.evidence import log_evidence
 from bayescale.law import at_rows
 from bayescale.models.power_law import EXPONENT
-from bayescale.posterior.target import PRIOR_DRAWS
+from bayescale.posterior.density import PRIOR_DRAWS
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("BAYESCALE_DATA") or ROOT / ".." / "shared" / "data")

@@ -11,7 +11,7 @@ import numpyro.distributions as dist
 from bayescale import kaplan
 from bayescale.law import Law, Param, derived, stated
 from bayescale.models.batch import ALPHA_B
-from bayescale.root import decreasing_root
+from bayescale.rootfind import decreasing_root
 
 ALPHA_N = dist.LogNormal(log(0.07), 0.6)
 ALPHA_S = dist.LogNormal(log(0.7), 0.4)

@@ -7,8 +7,8 @@ import numpyro.distributions as dist
 
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, Param, derived, stated
 from bayescale.models.chinchilla import Chinchilla
-from bayescale.parameters import OMEGA, total
-from bayescale.root import decreasing_root
+from bayescale.rootfind import decreasing_root
+from bayescale.runs.embeddings import OMEGA, total
 
 GRID = 256
 BEYOND = 40.0

@@ -9,7 +9,7 @@ from jax.nn import sigmoid, softplus
 from bayescale.law import Law, Param, stated
 from bayescale.models.kaplan import AT_CENTRE
 from bayescale.models.power_law import EXPONENT, FLOOR, REDUCIBLE
-from bayescale.root import decreasing_root
+from bayescale.rootfind import decreasing_root
 
 SLOPE = dist.Normal(0.2, 0.3)
 SHARPNESS = dist.LogNormal(log(0.5), 0.8)

@@ -19,13 +19,13 @@ import pytest
 from scipy import stats
 
 from bayescale import law
-from bayescale.calibrate.design import METRICS
 from bayescale.fit import Fit, fit
 from bayescale.law import Law, Param, laws
 from bayescale.likelihood import Normal
 from bayescale.posterior import target as target_module
-from bayescale.posterior.target import Data, Target, centre_of, padded
+from bayescale.posterior.density import Data, Target, centre_of, padded
 from bayescale.runs import read_runs
+from bayescale.studies.calibrate.design import METRICS
 
 SHARED = Path(os.environ.get("BAYESCALE_DATA") or Path(__file__).parents[1] / ".." / "shared" / "data").resolve()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bayescale.compare import compare
+from bayescale.studies.compare import compare
 
 
 @pytest.mark.slow

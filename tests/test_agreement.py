@@ -14,8 +14,8 @@ from scipy import special, stats
 from bayescale.fit import fit
 from bayescale.law import laws
 from bayescale.likelihood import likelihood_from
+from bayescale.posterior.density import centre_of, padded, target_of
 from bayescale.posterior.diagnostics import ess_mean
-from bayescale.posterior.target import centre_of, padded, target_of
 
 WITHIN = 4.5
 """Monte Carlo errors: of 700 comparisons 0.005 are beyond by chance."""

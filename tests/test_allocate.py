@@ -8,15 +8,15 @@ import jax
 import numpy as np
 import pytest
 
-from bayescale.allocate import penalty_draws
-from bayescale.declare import law_from
+from bayescale.answers.allocate import penalty_draws
+from bayescale.answers.optimum import FREE, _inverse, _numeric, deployment_for, optimum_draws
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import evaluate, laws
+from bayescale.law.prior_text import law_from
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla
-from bayescale.optimum import FREE, _inverse, _numeric, deployment_for, optimum_draws
-from bayescale.posterior.target import centre_of, padded, target_of
+from bayescale.posterior.density import centre_of, padded, target_of
 
 PUBLISHED = list(Chinchilla.published.values())
 WITH_OPTIMUM = [

@@ -9,12 +9,19 @@ import pandas as pd
 import pytest
 from conftest import shared_data
 
-from bayescale.approaches import approaches, envelope, isoflop_profiles, profile_optima, profile_runs, shared_budgets
 from bayescale.cli import main
 from bayescale.errors import DataError
 from bayescale.fit import fit
 from bayescale.models import Chinchilla
 from bayescale.runs import read_runs
+from bayescale.studies.approaches import (
+    approaches,
+    envelope,
+    isoflop_profiles,
+    profile_optima,
+    profile_runs,
+    shared_budgets,
+)
 
 TRUTH = Chinchilla(**Chinchilla.published["Besiroglu et al. 2024"])
 A = 0.3658 / (0.3478 + 0.3658)

@@ -13,10 +13,10 @@ import xarray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from bayescale.compare import Comparison, compare
-from bayescale.compare.average import mixture, stack
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
+from bayescale.studies.compare import Comparison, compare
+from bayescale.studies.compare.average import mixture, stack
 
 
 @pytest.fixture(scope="module")

@@ -15,18 +15,18 @@ import pytest
 from conftest import EVERY
 
 import bayescale as bs
-from bayescale.calibrate import Calibration, bands, batch, calibrate, collected, simulate
-from bayescale.calibrate.design import design_of
-from bayescale.calibrate.file import read_results
-from bayescale.calibrate.simulate import Setting, ranked
 from bayescale.cli import main
 from bayescale.errors import DataError, UsageError
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla, KaplanN, PowerLawN
-from bayescale.posterior.sample import Effort, sample
-from bayescale.posterior.target import target_of
+from bayescale.posterior.density import target_of
+from bayescale.posterior.policy import Effort, sample
+from bayescale.studies.calibrate import Calibration, bands, batch, calibrate, collected, simulate
+from bayescale.studies.calibrate.design import design_of
+from bayescale.studies.calibrate.file import read_results
+from bayescale.studies.calibrate.simulate import Setting, ranked
 
-module = importlib.import_module("bayescale.calibrate")
+module = importlib.import_module("bayescale.studies.calibrate")
 QUICK = {"method": "laplace", "refit": False, "rows": 32}
 DESIGNS = {
     "error_sigmoid": pd.DataFrame({"loss": np.geomspace(0.5, 8, 32)}),

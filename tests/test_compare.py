@@ -18,17 +18,17 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 import bayescale as bs
+from bayescale.answers.scores.loo import largest, lfo, loo
+from bayescale.answers.scores.power_scaling import POWERS, evidence_shifts
 from bayescale.cli import bayescale as command_line
-from bayescale.compare import COLUMNS, Comparison, assess, compare, suitable
-from bayescale.compare.loo import largest, lfo, loo
-from bayescale.compare.nested import nested, pinned_in
-from bayescale.compare.sensitivity import POWERS, evidence_shifts
-from bayescale.compare.verdict import strength
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import stated
 from bayescale.likelihood import Normal, StudentT
 from bayescale.models import Chinchilla, Coupled
+from bayescale.studies.compare import COLUMNS, Comparison, assess, compare, suitable
+from bayescale.studies.compare.nested import nested, pinned_in
+from bayescale.studies.compare.verdict import strength
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_power_scaling_gives_the_evidence_of_scaled_priors(table: pd.DataFrame) 
 
 
 def test_a_verdict_that_would_flip_is_said_to(comparison: Comparison) -> None:
-    from bayescale.compare.verdict import cautions, verdict_of
+    from bayescale.studies.compare.verdict import cautions, verdict_of
 
     table, shifts = comparison.table.copy(), comparison.sensitivity.copy()
     table["log_evidence"] = [10.0, 9.5, 0.0]
@@ -242,7 +242,7 @@ def test_rows_of_high_k_hat_are_refitted(
 ) -> None:
     found, design, y = conjugate
     monkeypatch.setattr(
-        importlib.import_module("bayescale.compare.loo"), "K_HAT_LIMIT", float(np.sort(loo(found).k_hat)[-3])
+        importlib.import_module("bayescale.answers.scores.loo"), "K_HAT_LIMIT", float(np.sort(loo(found).k_hat)[-3])
     )
     scored = loo(found, refits=1)
     row = int(np.flatnonzero(scored.refitted)[0])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayescale.declare import distribution_text, parse_setting
 from bayescale.errors import UsageError
+from bayescale.law.prior_text import distribution_text, parse_setting
 
 FIELDS = ("E", "A", "alpha")
 

@@ -12,14 +12,14 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 
+from bayescale.answers.optimum import FREE, Deployment, _inverse, _numeric, optimum_draws
 from bayescale.cli import main
-from bayescale.compare import assess
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.hardware import Hardware
 from bayescale.law import Law, Param
 from bayescale.models import Chinchilla
-from bayescale.optimum import FREE, Deployment, _inverse, _numeric, optimum_draws
+from bayescale.studies.compare import assess
 
 SERVED = 5e12
 

@@ -13,14 +13,14 @@ import pytest
 
 import bayescale as bs
 from bayescale.cli import main
-from bayescale.downstream import Downstream, fit_downstream
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import fit
 from bayescale.law import evaluate
 from bayescale.models import Chinchilla, ErrorExponential, ErrorSigmoid
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
-from bayescale.storage import load
+from bayescale.storage.fit import load
+from bayescale.studies.downstream import Downstream, fit_downstream
 
 LOSS = Chinchilla(**Chinchilla.published["Besiroglu et al. 2024"])
 ERROR = ErrorExponential(**ErrorExponential.published["Gadre et al. 2024, RedPajama, 17 tasks"])

@@ -10,11 +10,11 @@ import pytest
 from conftest import EVERY
 from independent import TWINS
 
-from bayescale.compare import compare
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import laws
-from bayescale.storage import load
+from bayescale.storage.fit import load
+from bayescale.studies.compare import compare
 
 
 @pytest.mark.slow

@@ -13,12 +13,12 @@ from scipy.special import gammaln
 from scipy.stats import gamma, norm
 
 import bayescale as bs
+from bayescale.answers.scores.evidence import bridge, log_evidence, savage_dickey
 from bayescale.errors import UsageError
-from bayescale.evidence import bridge, log_evidence, savage_dickey
 from bayescale.fit import Fit, fit
 from bayescale.likelihood import Normal
 from bayescale.models import Chinchilla, Coupled
-from bayescale.posterior.sample import sample
+from bayescale.posterior.policy import sample
 
 Case = tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, float]
 

@@ -14,11 +14,11 @@ from conftest import shared_data
 from independent import TWINS
 
 import bayescale.cli
+from bayescale.answers.optimum import deployment_for, optimum_draws
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import fit
 from bayescale.law import evaluate
 from bayescale.models import Chinchilla, ClarkRouted, JointMoE
-from bayescale.optimum import deployment_for, optimum_draws
 from bayescale.runs import read_runs
 
 JOINT = JointMoE(**JointMoE.published["Ludziejewski et al. 2025"])

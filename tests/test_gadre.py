@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from conftest import shared_data
 
-from bayescale.downstream import Downstream
+from bayescale.studies.downstream import Downstream
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 
+from bayescale.answers.identifiability import Identifiability
 from bayescale.fit import Fit, fit
-from bayescale.identify import Identifiability
 from bayescale.law import Law, Param
 from bayescale.likelihood import Normal
 from bayescale.models import Chinchilla

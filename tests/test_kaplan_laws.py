@@ -12,10 +12,10 @@ from conftest import shared_data
 from bayescale import evaluate, fit, kaplan, laws, models
 from bayescale.errors import DataError
 from bayescale.fit import Fit
-from bayescale.groups import fit_groups
 from bayescale.kaplan import CURVES, TABLE_2, TABLE_3, TABLE_5, Constants
 from bayescale.law import Law
 from bayescale.runs import read_runs
+from bayescale.studies.separate import fit_groups
 
 PF = kaplan.flops(1.0)
 TRUTH: dict[str, Law] = {
@@ -84,7 +84,7 @@ def test_known_constants_come_back(name: str) -> None:
 @pytest.mark.parametrize("name", list(TRUTH))
 def test_prior_predictive_values_look_like_measurements(name: str) -> None:
     from bayescale.likelihood import StudentT
-    from bayescale.posterior.target import centre_of, padded, target_of
+    from bayescale.posterior.density import centre_of, padded, target_of
 
     law, table = type(TRUTH[name])(), simulated(name, 0)
     inputs = {n: table[n].to_numpy(float) for n in law.inputs}

@@ -16,9 +16,9 @@ from conftest import CENTRES, EVERY, SHIPPED, VALLEYS
 from numpyro import handlers
 
 from bayescale import law as law_module
-from bayescale.declare import law_from
 from bayescale.errors import UsageError
 from bayescale.law import PF_DAY, Centre, Law, Param, checked_inputs, derived, evaluate, laws, setting_text, stated
+from bayescale.law.prior_text import law_from
 from bayescale.likelihood import StudentT
 from bayescale.models import (
     Chinchilla,
@@ -32,7 +32,7 @@ from bayescale.models import (
     KaplanND,
     PowerLawN,
 )
-from bayescale.posterior.target import Target, centre_of, padded
+from bayescale.posterior.density import Target, centre_of, padded
 
 
 @pytest.fixture(autouse=True)

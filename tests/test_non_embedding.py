@@ -15,7 +15,7 @@ import bayescale as bs
 from bayescale.errors import UsageError
 from bayescale.law import at_rows
 from bayescale.models import Chinchilla, NonEmbedding
-from bayescale.parameters import OMEGA
+from bayescale.runs.embeddings import OMEGA
 
 COMPILED = {name: jax.jit(functools.partial(at_rows, method=name)) for name in ("loss", "N_opt", "D_opt", "a")}
 BESIROGLU = NonEmbedding(**NonEmbedding.published["Besiroglu et al. 2024"])

@@ -31,7 +31,7 @@ def test_public_names() -> None:
 def test_submodules_do_not_hide_functions(python: Any) -> None:
     """`bayescale.fit` is the function, whatever was imported before."""
     script = (
-        "import bayescale.storage, bayescale.fit, bayescale as bs\n"
+        "import bayescale.storage.fit, bayescale.fit, bayescale as bs\n"
         "from bayescale.fit import Fit\n"
         "print(callable(bs.load), bs.fit.__module__, callable(bs.fit))"
     )

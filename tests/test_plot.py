@@ -17,16 +17,16 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
 from bayescale import plot
-from bayescale.calibrate.file import append_results, begin_results
-from bayescale.calibrate.simulate import Ranked
 from bayescale.cli.plot import KINDS
-from bayescale.compare import COLUMNS, Comparison
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.plot import style
 from bayescale.plot.isoflop import _budgets
 from bayescale.plot.kinds import DIAGNOSTICS, kinds_of
 from bayescale.plot.predictive import predictive_probabilities
+from bayescale.studies.calibrate.file import append_results, begin_results
+from bayescale.studies.calibrate.simulate import Ranked
+from bayescale.studies.compare import COLUMNS, Comparison
 
 
 @pytest.fixture(autouse=True)
@@ -396,7 +396,7 @@ def test_comparison(compared: Comparison) -> None:
 
 
 def test_what_is_not_a_comparison_or_a_fit(small_fit: Fit, compared: Comparison) -> None:
-    with pytest.raises(UsageError, match=r"of a comparison \(bayescale.compare\), not of a fit"):
+    with pytest.raises(UsageError, match=r"of a comparison \(bayescale.studies.compare\), not of a fit"):
         plot.comparison(small_fit)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="of one law: give one of the comparison's fits, a, b"):
         plot.residuals(compared)  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ def test_options_reach_the_plot(cli: Cli, saved: Path) -> None:
             ("residuals", "{}", "-o", "x.png", "--against", "N"),
             "does not take --against; it takes --interval",
         ),
-        (("comparison", "{}", "-o", "x.png"), "of a comparison (bayescale.compare), not of a fit"),
+        (("comparison", "{}", "-o", "x.png"), "of a comparison (bayescale.studies.compare), not of a fit"),
         (("loss", "{}", "-o", "x.png", "--of", "a"), "--of names a law of a file of several"),
         (("loss", "{}", "-o", "x.png", "--against", "B"), "no input 'B'; against what: N, D, C"),
         (("loss", "none.nc", "-o", "x.png"), "there is no file 'none.nc'"),

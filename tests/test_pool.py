@@ -17,16 +17,16 @@ from scipy import special, stats
 import bayescale as bs
 from bayescale import law as law_module
 from bayescale.cli import main
-from bayescale.codes import by_groups, coded
-from bayescale.compare.comparable import same_question, same_rows
 from bayescale.fit import Fit, fit
 from bayescale.law import evaluate
+from bayescale.law.labels import by_groups, coded
+from bayescale.law.pool import Grouping, Pooled, pooled
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla, ChinchillaTied
-from bayescale.pool import Grouping, Pooled, pooled
-from bayescale.posterior.target import Target, centre_of, padded, target_of
+from bayescale.posterior.density import Target, centre_of, padded, target_of
 from bayescale.runs import observations
-from bayescale.storage import load
+from bayescale.storage.fit import load
+from bayescale.studies.compare.comparable import same_question, same_rows
 
 FLOORS = {"books/en": 1.6, "code": 1.2, "web 50%": 1.9}
 

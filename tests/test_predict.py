@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayescale.answers.predict import decades_beyond
 from bayescale.errors import UsageError
 from bayescale.fit import Fit
-from bayescale.predict import decades_beyond
 
 
 def curve(fit: Fit, N: float, D: float) -> np.ndarray:

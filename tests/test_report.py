@@ -18,7 +18,6 @@ import pytest
 import bayescale as bs
 from bayescale import law as law_module
 from bayescale.cli import main
-from bayescale.compare import Comparison, assess
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import Law, Param
@@ -26,6 +25,7 @@ from bayescale.report import render, report, words
 from bayescale.report.checklist import OPEN
 from bayescale.report.content import spread_out
 from bayescale.report.subject import subject_of
+from bayescale.studies.compare import Comparison, assess
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -118,7 +118,7 @@ def test_the_verdict_comes_first(page: Page, small_fit: Fit) -> None:
 
 
 def test_constants_are_those_of_the_summary(page: Page, small_fit: Fit) -> None:
-    from bayescale.estimate import interval_text
+    from bayescale.intervals import interval_text
 
     for name, row in small_fit.summary().iterrows():
         median, span = interval_text(row.to_dict())

@@ -19,7 +19,7 @@ from conftest import EVERY
 from bayescale import law as law_module
 from bayescale.law import Law, Param, evaluate, laws
 from bayescale.likelihood import StudentT
-from bayescale.posterior.target import target_of
+from bayescale.posterior.density import target_of
 from bayescale.report.javascript import UntranslatableError, law_function
 
 node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

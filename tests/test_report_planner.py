@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayescale.allocate import allocate, penalty
-from bayescale.compare import Comparison
+from bayescale.answers.allocate import allocate, penalty
+from bayescale.answers.predict import predict
 from bayescale.fit import Fit, fit
-from bayescale.predict import predict
 from bayescale.report import content, payload
 from bayescale.report.subject import subject_of
+from bayescale.studies.compare import Comparison
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 

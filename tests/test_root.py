@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayescale.root import decreasing_root
+from bayescale.rootfind import decreasing_root
 
 
 @pytest.fixture(autouse=True)

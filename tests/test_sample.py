@@ -10,7 +10,7 @@ import pytest
 from bayescale.datasets import load
 from bayescale.fit import fit
 from bayescale.posterior import sample as policy
-from bayescale.posterior.sample import Effort, quality, sample, shortfalls
+from bayescale.posterior.policy import Effort, quality, sample, shortfalls
 
 
 def test_a_known_posterior(exact: Any) -> None:

@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayescale as bs
-from bayescale.calibrate.design import design_of
 from bayescale.cli import main
-from bayescale.curves import row_before
 from bayescale.errors import DataError, UsageError
 from bayescale.law import laws
 from bayescale.likelihood import LIKELIHOODS, Autoregressive, Normal, StudentT
 from bayescale.models import Annealing, MultiPower
-from bayescale.posterior.target import Data, Target, centre_of, padded
+from bayescale.posterior.density import Data, Target, centre_of, padded
 from bayescale.runs import observations, read_runs
-from bayescale.schedule import NODES, Schedule, path, schedule_from, with_schedules
+from bayescale.runs.curves import row_before
+from bayescale.runs.schedule import NODES, Schedule, path, schedule_from, with_schedules
+from bayescale.studies.calibrate.design import design_of
 
 PEAK, END, WARM = 3e-4, 3e-5, 2000
 KINDS = {
@@ -178,7 +178,7 @@ def test_laws_of_schedules_are_sound(name: str) -> None:
         "S": np.array([centre_of(inputs, "loss", observed).S]),
         "schedule": np.array([KINDS["constant"]], dtype=object),
     }
-    from bayescale.schedule import as_numbers
+    from bayescale.runs.schedule import as_numbers
 
     loss = np.asarray(target.curve(target.constants_at(z, data), as_numbers(middle)))[:, 0]
     low, high = np.quantile(loss / 2.7, [0.05, 0.95])

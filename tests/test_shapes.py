@@ -15,8 +15,8 @@ from bayescale.fit import fit
 from bayescale.law import Centre, evaluate, laws
 from bayescale.likelihood import StudentT
 from bayescale.models import BNSL, BNSL2, M3, M4, PowerLawD
+from bayescale.posterior.density import centre_of, padded, target_of
 from bayescale.posterior.diagnostics import ess_mean
-from bayescale.posterior.target import centre_of, padded, target_of
 from bayescale.runs import read_runs
 
 D = np.geomspace(1e-3, 1e30, 34)

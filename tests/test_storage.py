@@ -16,10 +16,10 @@ import xarray
 import bayescale
 from bayescale import law as law_module
 from bayescale import storage
-from bayescale.declare import law_from
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
-from bayescale.storage import load
+from bayescale.law.prior_text import law_from
+from bayescale.storage.fit import load
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from scipy import stats
 
 from bayescale.likelihood import Normal, StudentT
 from bayescale.models import Chinchilla
-from bayescale.posterior.target import Target, centre_of, padded, padded_size, target_of
+from bayescale.posterior.density import Target, centre_of, padded, padded_size, target_of
 
 
 def test_the_density_is_prior_times_likelihood(exact: Any) -> None:

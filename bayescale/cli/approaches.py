@@ -24,10 +24,10 @@ from bayescale.cli.options import Numbers, interval_option, json_option, print_j
 def command(data: str, law: str, C: Any, window: float, columns: tuple[tuple[str, str], ...],
             where: tuple[tuple[str, str], ...], seed: int, interval: float, as_json: bool) -> int:  # fmt: skip
     """Optimal N and D of DATA by envelope, isoFLOP profiles and a law (Hoffmann et al. 2022), side by side."""
-    from bayescale import estimate
-    from bayescale.approaches import approaches, approaches_text
+    from bayescale import intervals
     from bayescale.progress import bar
     from bayescale.runs import read_runs, select
+    from bayescale.studies.approaches import approaches, approaches_text
 
     runs = select(read_runs(data, columns=dict(columns)), dict(where))
     with bar() as progress:
@@ -40,7 +40,7 @@ def command(data: str, law: str, C: Any, window: float, columns: tuple[tuple[str
         entries: dict[str, Any] = {name: {} for name in found.fits}
         for _, row in table.iterrows():
             entry = entries[row.approach]
-            value = estimate.as_json(row)
+            value = intervals.as_json(row)
             if row.quantity in ("a", "b"):
                 entry[row.quantity] = value
             else:

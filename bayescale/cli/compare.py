@@ -33,9 +33,9 @@ def command(data: str, laws: tuple[str, ...], output: str | None, prior_weights:
             columns: tuple[tuple[str, str], ...], where: tuple[tuple[str, str], ...], as_json: bool,
             **settings: Any) -> int:  # fmt: skip
     """Compare laws on DATA: which of them the runs support, how strongly, and how that hangs on the priors."""
-    from bayescale.compare import compare
     from bayescale.progress import bar
     from bayescale.runs import read_runs, select
+    from bayescale.studies.compare import compare
 
     runs = select(read_runs(data, columns=dict(columns)), dict(where))
     if output:

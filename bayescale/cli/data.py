@@ -16,7 +16,7 @@ from bayescale.cli.options import json_option, print_json
 def command(name: str | None, output: str | None, as_json: bool) -> None:
     """List the data sets, or print NAME: one that ships, or one that is downloaded and checked."""
     from bayescale import datasets
-    from bayescale.estimate import aligned
+    from bayescale.intervals import aligned
 
     if name is None:
         sets = [datasets.info(n) for n in datasets.names()]
@@ -35,7 +35,7 @@ def command(name: str | None, output: str | None, as_json: bool) -> None:
         return
     table = datasets.load(name)
     if output:
-        from bayescale.files import whole_file
+        from bayescale.storage.atomic import whole_file
 
         with whole_file(Path(output)) as temporary:
             table.to_csv(temporary, index=False)

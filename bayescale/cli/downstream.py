@@ -60,12 +60,12 @@ def command(
 
     Cells may be empty: a row tells each law what it can.
     """
-    from bayescale.declare import law_from
-    from bayescale.downstream import downstream_text, fit_downstream
+    from bayescale.law.prior_text import law_from
     from bayescale.progress import bar
     from bayescale.runs import select
     from bayescale.runs.partial import named_runs
-    from bayescale.text import predictions_text
+    from bayescale.studies.downstream import downstream_text, fit_downstream
+    from bayescale.text.fit import predictions_text
 
     first, second = law_from(law), law_from(task_law)
     first = first.replace(**dict(settings)) if settings else first
@@ -95,7 +95,7 @@ def command(
 
 
 def _json(found: Any, table: Any, interval: float) -> dict[str, Any]:
-    from bayescale.estimate import as_json
+    from bayescale.intervals import as_json
 
     laws = {}
     for name, fit in found.fits.items():
@@ -118,7 +118,7 @@ def _json(found: Any, table: Any, interval: float) -> dict[str, Any]:
 
 def joint_predictions(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of `Downstream.predict` as one dict a point: its inputs, and an estimate for each metric and quantity."""
-    from bayescale.estimate import as_json
+    from bayescale.intervals import as_json
 
     predictions = []
     points = list(table.columns[: list(table.columns).index("metric")])

@@ -52,11 +52,11 @@ def command(
     **effort: Any,
 ) -> int:
     """Fit a law to DATA: a table (CSV, TSV, Parquet, JSON lines) or a data set's name (palm2)."""
-    from bayescale.declare import law_from
     from bayescale.fit import fit
+    from bayescale.law.prior_text import law_from
     from bayescale.progress import bar
     from bayescale.runs import read_runs, select
-    from bayescale.text import fit_text
+    from bayescale.text.fit import fit_text
 
     spec = law_from(law)
     if settings:
@@ -89,7 +89,7 @@ def _pool(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
 
 
 def _json(fit: Any, interval: float) -> dict[str, Any]:
-    from bayescale.estimate import as_json
+    from bayescale.intervals import as_json
 
     groupings = getattr(fit.law, "groupings", ())
     table = fit.summary(interval)

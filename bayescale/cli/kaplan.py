@@ -55,7 +55,7 @@ def _single(found: Any) -> bool:
 
 
 def _json(line: Quantity, interval: float) -> dict[str, Any]:
-    from bayescale.estimate import as_json
+    from bayescale.intervals import as_json
 
     values: dict[str, Any] = line.summary(interval)
     head = {"topic": line.topic, "quantity": line.name, "unit": line.unit, "equation": line.equation}
@@ -63,7 +63,7 @@ def _json(line: Quantity, interval: float) -> dict[str, Any]:
 
 
 def _text(lines: list[Quantity], interval: float) -> str:
-    from bayescale.estimate import aligned
+    from bayescale.intervals import aligned
 
     intervals = any("value" not in line.summary(interval) for line in lines)
     rows: list[tuple[str, ...]] = []

@@ -12,7 +12,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from bayescale import estimate
+from bayescale import intervals
 from bayescale.errors import DataError, UsageError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,7 +71,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 interval_option = click.option(
-    "--interval", type=Mass(), default=estimate.INTERVAL, show_default=True, help="Mass of the equal-tailed intervals."
+    "--interval", type=Mass(), default=intervals.INTERVAL, show_default=True, help="Mass of the equal-tailed intervals."
 )
 law_option = click.option("--law", "law", help="The fit's law, where it does not ship: FILE.py:NAME.")
 seed_option = click.option(
@@ -157,8 +157,8 @@ def trusted_fit(path: str, law: str | None, *, downstream: bool = False) -> Any:
     UsageError
         The file holds two fits joined by `bayescale downstream`, and the command has no use for them.
     """
-    from bayescale.downstream import Downstream
-    from bayescale.storage import load
+    from bayescale.storage.fit import load
+    from bayescale.studies.downstream import Downstream
 
     fit = load(path, law=law)
     if isinstance(fit, Downstream) and not downstream:
@@ -185,7 +185,7 @@ def averaged_by(found: Any, weights: str | None) -> dict[str, Any]:
     UsageError
         Weights are given for a single fit.
     """
-    from bayescale.compare import Comparison
+    from bayescale.studies.compare import Comparison
 
     if isinstance(found, Comparison):
         return {"weights": weights or "evidence"}
@@ -236,6 +236,6 @@ def estimates_by_point(table: pd.DataFrame) -> list[dict[str, Any]]:
     found = []
     for key, part in table.groupby([repeats, *points], sort=False):
         entry: dict[str, Any] = dict(zip(points, key[1:], strict=True))
-        entry |= {row["quantity"]: estimate.as_json(row) for _, row in part.iterrows()}
+        entry |= {row["quantity"]: intervals.as_json(row) for _, row in part.iterrows()}
         found.append(entry)
     return found

@@ -125,7 +125,7 @@ def _load(kind: str, path: str, law: str | None, one: str | None) -> Any:
     """What a file holds, or the fit of one of the laws that it holds."""
     from bayescale.errors import UsageError, did_you_mean
     from bayescale.fit import Fit
-    from bayescale.storage import load
+    from bayescale.storage.fit import load
 
     if kind == "calibration":
         return Path(path)
@@ -164,7 +164,7 @@ def _save(draw: Any, found: Any, asked: dict[str, Any], output: Path, form: str,
     import matplotlib
     import numpy as np
 
-    from bayescale.files import whole_file
+    from bayescale.storage.atomic import whole_file
 
     # no dates and no random names: the same fit gives the same bytes
     metadata: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})

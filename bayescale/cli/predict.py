@@ -33,10 +33,10 @@ def command(fit: str, runs: str | None, law: str | None, weights: str | None, in
             **options: Any) -> None:  # fmt: skip
     """Predict from FIT, a saved fit, comparison or downstream pair: mean curve and new run, with intervals."""
     from bayescale.cli.downstream import joint_predictions
-    from bayescale.compare.verdict import average_text
-    from bayescale.downstream import Downstream
     from bayescale.runs import read_runs
-    from bayescale.text import predictions_text
+    from bayescale.studies.compare.verdict import average_text
+    from bayescale.studies.downstream import Downstream
+    from bayescale.text.fit import predictions_text
 
     found = trusted_fit(fit, law, downstream=True)
     average = averaged_by(found, weights)

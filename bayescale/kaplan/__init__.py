@@ -1,7 +1,7 @@
 """What Kaplan et al. 2020 (arXiv:2001.08361) let a reader compute, at the published constants or at a fit's draws.
 
 Each function takes the constants first: one of the tables here, ``Constants.of(fit)``, or a law whose constants are
-numbers. Numbers give numbers; draws of shape (draw,) give draws, which `estimate.summarise` turns into intervals.
+numbers. Numbers give numbers; draws of shape (draw,) give draws, which `intervals.summarise` turns into intervals.
 Points and draws together need a further axis: ``N[:, None]`` gives shape (point, draw). N counts parameters without
 embeddings, D and B tokens, S steps, C FLOPs (`pf_days` converts), loss is in nats/token.
 """

@@ -16,7 +16,7 @@ from bayescale.errors import DataError
 from bayescale.kaplan.shape import OWNER
 from bayescale.kaplan.tables import CURVES, EQ_6_7, TABLE_5, TABLE_6, Trend
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, PF_DAY, checked_inputs
-from bayescale.root import decreasing_root
+from bayescale.rootfind import decreasing_root
 
 
 def given(**inputs: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale import estimate, kaplan
+from bayescale import intervals, kaplan
 from bayescale.errors import UsageError
 from bayescale.kaplan import EQ_6_7, TABLE_2, TABLE_3, TABLE_5, TOLERANCE, Constants
 from bayescale.kaplan.frontier import given
@@ -43,12 +43,12 @@ class Quantity:
     unit: str
     equation: str
 
-    def summary(self, interval: float = estimate.INTERVAL) -> dict[str, float]:
+    def summary(self, interval: float = intervals.INTERVAL) -> dict[str, float]:
         """'value' for a number; median, mean, sd, low, high for draws."""
         if not np.ndim(self.value):
             return {"value": float(self.value)}
         with np.errstate(invalid="ignore", over="ignore"):
-            return {n: float(v) for n, v in estimate.summarise(np.asarray(self.value), interval).items()}
+            return {n: float(v) for n, v in intervals.summarise(np.asarray(self.value), interval).items()}
 
 
 def constants_of(fits: list[Fit]) -> dict[str, Constants]:

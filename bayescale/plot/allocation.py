@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayescale import estimate
+from bayescale import intervals
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.kaplan import TABLE_6
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
@@ -35,7 +35,7 @@ def allocation(
     *,
     references: str | Iterable[str] = (),
     beyond: float = 1.0,
-    interval: float = estimate.INTERVAL,
+    interval: float = intervals.INTERVAL,
     weights: Any = None,
     **held: Any,
 ) -> np.ndarray:

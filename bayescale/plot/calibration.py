@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bayescale.calibrate import MASS, Calibration, bands
-from bayescale.calibrate.file import read_results
 from bayescale.errors import UsageError
-from bayescale.estimate import checked_interval
+from bayescale.intervals import checked_interval
 from bayescale.plot import style
+from bayescale.studies.calibrate import MASS, Calibration, bands
+from bayescale.studies.calibrate.file import read_results
 
 
 def calibration(result: Calibration | str | Path, ax: Axes | None = None, *, mass: float | None = None) -> Axes:
@@ -26,7 +26,7 @@ def calibration(result: Calibration | str | Path, ax: Axes | None = None, *, mas
     Parameters
     ----------
     result : Calibration, str or Path
-        What `bayescale.calibrate.calibrate` gave, or the file that it wrote its simulations to.
+        What `bayescale.studies.calibrate.calibrate` gave, or the file that it wrote its simulations to.
     ax : Axes, optional
     mass : float, optional
         Of the band; the result's, 0.95 for a file.

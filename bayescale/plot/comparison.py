@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from bayescale.compare import Comparison
 from bayescale.errors import UsageError
 from bayescale.plot import style
+from bayescale.studies.compare import Comparison
 
 RULES = {"probability": "evidence", "weight": "stacking", "weight_lfo": "forecasts"}
 """Columns of weights in a comparison's table, and what they come from."""
@@ -34,7 +34,7 @@ def comparison(compared: Comparison, ax: Any = None) -> np.ndarray:
     """
     if not isinstance(compared, Comparison):
         raise UsageError(
-            f"this plot is of a comparison (bayescale.compare), not of a {type(compared).__name__.lower()}"
+            f"this plot is of a comparison (bayescale.studies.compare), not of a {type(compared).__name__.lower()}"
         )
     table, shifts = compared.table, compared.sensitivity
     names = [str(n) for n in table.index]

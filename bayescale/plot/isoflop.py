@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bayescale import estimate
-from bayescale.approaches import shared_budgets
+from bayescale import intervals
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
 from bayescale.plot import style
 from bayescale.plot.subject import require_split, subject
+from bayescale.studies.approaches import shared_budgets
 
 POINTS = 81
 SAME_BUDGET, LEAST_RUNS = 0.1, 3
@@ -27,7 +27,7 @@ def isoflop(
     ax: Axes | None = None,
     *,
     C: Any = None,
-    interval: float = estimate.INTERVAL,
+    interval: float = intervals.INTERVAL,
     weights: Any = None,
     **held: Any,
 ) -> Axes:

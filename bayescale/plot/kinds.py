@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bayescale.answers.optimum import deployment_for
 from bayescale.errors import UsageError
 from bayescale.law import Law
-from bayescale.optimum import deployment_for
 
 DIAGNOSTICS = ("trace", "rank", "ess", "autocorrelation")
 """Kinds that show the draws themselves, and so make sense of a fit that has not converged."""

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bayescale import estimate
+from bayescale import intervals
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
 from bayescale.plot.subject import Subject, require_split, subject
-from bayescale.schedule import schedule_from
+from bayescale.runs.schedule import schedule_from
 
 POINTS = 121
 SERIES = 4
@@ -28,7 +28,7 @@ def loss(
     *,
     against: str | None = None,
     beyond: float = 1.0,
-    interval: float = estimate.INTERVAL,
+    interval: float = intervals.INTERVAL,
     weights: Any = None,
     **held: Any,
 ) -> Axes:

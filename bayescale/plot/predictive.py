@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from bayescale import estimate
-from bayescale.calibrate import bands
+from bayescale import intervals
+from bayescale.answers.predict import evaluate_draws
 from bayescale.fit import Fit
 from bayescale.plot import style
 from bayescale.plot.noise import noise_of
 from bayescale.plot.subject import checked
-from bayescale.predict import evaluate_draws
+from bayescale.studies.calibrate import bands
 
 MOST = 2000
 """Rows that are looked at; of more, evenly spaced ones."""
 
 
-def predictive(fit: Fit, ax: Axes | None = None, *, interval: float = estimate.INTERVAL) -> Axes:
+def predictive(fit: Fit, ax: Axes | None = None, *, interval: float = intervals.INTERVAL) -> Axes:
     """The ECDF of the runs' predictive probabilities, less the uniform one, in its simultaneous band.
 
     A run's predictive probability is that of a new run with a lower value at its inputs, measurement error included;
@@ -37,7 +37,7 @@ def predictive(fit: Fit, ax: Axes | None = None, *, interval: float = estimate.I
     Axes
     """
     fit = checked(fit)
-    estimate.checked_interval(interval)
+    intervals.checked_interval(interval)
     probabilities = predictive_probabilities(fit)
     at = bands.points(len(probabilities))
     low, high = bands.band(len(probabilities), interval)

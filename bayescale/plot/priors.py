@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
-from bayescale import estimate
+from bayescale import intervals
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
 from bayescale.plot import style
@@ -17,7 +17,7 @@ WIDE = 5.0
 """Constants whose prior's inner 98 % spans more than this factor are drawn on a log axis."""
 
 
-def priors(fit: Fit, ax: Any = None, *, constants: Any = None, interval: float = estimate.INTERVAL) -> Any:
+def priors(fit: Fit, ax: Any = None, *, constants: Any = None, interval: float = intervals.INTERVAL) -> Any:
     """Prior and posterior density of each constant, each scaled to its peak, with the posterior's interval.
 
     Constants of a wide prior are on a log axis, and their densities are those of the logarithm.
@@ -37,7 +37,7 @@ def priors(fit: Fit, ax: Any = None, *, constants: Any = None, interval: float =
     Axes, or ndarray of Axes where there are several constants
     """
     fit = checked(fit)
-    estimate.checked_interval(interval)
+    intervals.checked_interval(interval)
     names = chosen(fit, constants)
     before = fit.target.constants_at(fit.samples.prior, fit.padded)
     axes = style.panels(ax, len(names), columns=4 if len(names) > 6 else 3, size=(2.7, 2.1))
@@ -50,7 +50,7 @@ def priors(fit: Fit, ax: Any = None, *, constants: Any = None, interval: float =
             x, height = _density(draws, log)
             axis.fill_between(x, 0, height, color=color, alpha=0.3, linewidth=0)
             axis.plot(x, height, color=color, linewidth=1.3, label=text)
-        found = estimate.summarise(posterior.reshape(-1), interval)
+        found = intervals.summarise(posterior.reshape(-1), interval)
         axis.plot(
             [found["low"], found["high"]], [-0.06, -0.06], color=style.POSTERIOR, linewidth=3, solid_capstyle="butt",
             label=f"{interval:.0%} interval",

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from bayescale import estimate
+from bayescale import intervals
+from bayescale.answers.predict import evaluate_draws
 from bayescale.fit import Fit
 from bayescale.plot import style
 from bayescale.plot.noise import noise_of
 from bayescale.plot.subject import checked
-from bayescale.predict import evaluate_draws
 
 POINTS = 161
 REACH = 6.0
 """Residuals are drawn to so many scales of the noise; those further out sit at the edge, as triangles."""
 
 
-def residuals(fit: Fit, ax: Any = None, *, interval: float = estimate.INTERVAL) -> np.ndarray:
+def residuals(fit: Fit, ax: Any = None, *, interval: float = intervals.INTERVAL) -> np.ndarray:
     """Residuals of the log metric against the fitted values and each input, and their distribution.
 
     Residuals are about the posterior median curve. The band is where a new run falls; the last panel has the
@@ -38,7 +38,7 @@ def residuals(fit: Fit, ax: Any = None, *, interval: float = estimate.INTERVAL) 
     ndarray of Axes, shape (inputs + 2,)
     """
     fit = checked(fit)
-    estimate.checked_interval(interval)
+    intervals.checked_interval(interval)
     inputs = dict(fit.runs.inputs)
     curve = np.median(evaluate_draws(fit, fit.law.metric, inputs), axis=0)
     inputs.pop("schedule", None)
@@ -74,7 +74,7 @@ def residuals(fit: Fit, ax: Any = None, *, interval: float = estimate.INTERVAL) 
 
     last = axes[-1]
     grid = np.linspace(-edge, edge, POINTS)
-    found = estimate.summarise(noise.density(grid), interval)
+    found = intervals.summarise(noise.density(grid), interval)
     bins = np.linspace(-edge, edge, int(np.clip(2 * np.sqrt(len(r)), 12, 60)) + 1)
     heights = np.histogram(r, bins)[0] / (len(r) * np.diff(bins))
     last.stairs(heights, bins, fill=True, color="0.75", label="runs")

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from bayescale import estimate
-from bayescale.codes import new_effect
-from bayescale.compare import Comparison
-from bayescale.compare.average import mixture
-from bayescale.downstream import Downstream
+from bayescale import intervals
+from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
+from bayescale.law.labels import new_effect
 from bayescale.plot.kinds import has_allocation, refused
-from bayescale.predict import evaluate_draws
 from bayescale.runs import Observations
+from bayescale.studies.compare import Comparison
+from bayescale.studies.compare.average import mixture
+from bayescale.studies.downstream import Downstream
 
 Allocation = dict[str, dict[str, np.ndarray]]
 """Quantity -> median, mean, sd, low, high, shape (budget,) each."""
@@ -58,7 +58,7 @@ class Subject:
 
         A draw's scatter is the same at every point, so that a new run's interval is as smooth as the curve's.
         """
-        estimate.checked_interval(interval)
+        intervals.checked_interval(interval)
         arrays = {n: np.ascontiguousarray(x) for n, x in self._broadcast(points).items()}
         means = [evaluate_draws(f, f.law.metric, arrays) for f in self.fits]
         scatters = [_scatter(f) for f in self.fits]
@@ -66,7 +66,7 @@ class Subject:
         curve, new_run = (
             mixture(draws, list(self.shares), interval, heavy_tails=i == 1)
             if self.average
-            else estimate.summarise(draws[0], interval, heavy_tails=i == 1)
+            else intervals.summarise(draws[0], interval, heavy_tails=i == 1)
             for i, draws in enumerate(both)
         )
         return curve, new_run
@@ -79,7 +79,9 @@ class Subject:
         """Estimates at the compute-optimal split of budgets, by quantity, one row a budget; `fixed` as in `further`."""
         terms = {"fixed": dict(fixed)} if fixed else {}
         table = _quiet(self.found.allocate, C, interval=interval, **terms, **self.average)
-        return {str(q): {c: part[c].to_numpy(float) for c in estimate.COLUMNS} for q, part in table.groupby("quantity")}
+        return {
+            str(q): {c: part[c].to_numpy(float) for c in intervals.COLUMNS} for q, part in table.groupby("quantity")
+        }
 
     def further(self, among: tuple[str, ...], held: Mapping[str, Any]) -> dict[str, float]:
         """One value of each of some inputs: the one that is held, or the geometric mean of the runs'.

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from bayescale import estimate
+from bayescale import intervals
+from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import UsageError
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation, refused
 from bayescale.plot.subject import checked, subject
-from bayescale.predict import evaluate_draws
 
 POINTS = 41
 LEVELS = 12
@@ -25,7 +25,7 @@ def surface(
     ax: Axes | None = None,
     *,
     beyond: float = 0.5,
-    interval: float = estimate.INTERVAL,
+    interval: float = intervals.INTERVAL,
     **held: Any,
 ) -> Axes:
     """The posterior median of the metric over the law's first two inputs: contours, the runs, the frontier.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayescale.posterior.density import Data, Line, Target
 from bayescale.posterior.diagnostics import pareto_k
 from bayescale.posterior.mode import Mode
-from bayescale.posterior.target import Data, Line, Target
 
 DEGREES = 5.0
 """Of the proposal: heavier tails than the posterior's, so that weights stay bounded."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayescale.posterior.target import Data, Line, Target
+from bayescale.posterior.density import Data, Line, Target
 
 STARTS = 24
 ITERATIONS = 200

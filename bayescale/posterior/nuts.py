@@ -14,8 +14,8 @@ import numpy as np
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
-from bayescale.posterior.programs import Program
-from bayescale.posterior.target import Data, Line, Target
+from bayescale.posterior.compiled import Program
+from bayescale.posterior.density import Data, Line, Target
 
 CHUNK = 250
 """Transitions a call of the program: how often progress is shown and an interrupt is seen."""

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from bayescale import estimate
-from bayescale.files import whole_file
+from bayescale import intervals
 from bayescale.report import words
 from bayescale.report.subject import Subject, subject_of
+from bayescale.storage.atomic import whole_file
 
 MODULES = (
     "words.js",
@@ -29,7 +29,7 @@ MODULES = (
 )
 
 
-def report(found: Any, path: str | Path, *, interval: float = estimate.INTERVAL, command: str = "") -> None:
+def report(found: Any, path: str | Path, *, interval: float = intervals.INTERVAL, command: str = "") -> None:
     """Write a report of a fit or a comparison as one HTML file.
 
     The file needs no network and no server. It holds the verdict, the constants, the diagnostics, what to distrust,
@@ -51,7 +51,7 @@ def report(found: Any, path: str | Path, *, interval: float = estimate.INTERVAL,
     UsageError
         `found` is neither a fit nor a comparison, or the file cannot be written.
     """
-    subject = subject_of(found, estimate.checked_interval(interval))
+    subject = subject_of(found, intervals.checked_interval(interval))
     page = render(subject, command or f"bayescale.report(..., {str(path)!r})")
     with whole_file(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8")

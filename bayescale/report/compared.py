@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bayescale.compare import Comparison
+from bayescale.studies.compare import Comparison
 
 NOTE = (
     "Log evidence and elpd in nats, with standard errors; log BF is the natural log Bayes factor against the first; "

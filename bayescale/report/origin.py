@@ -12,10 +12,10 @@ import numpy as np
 
 from bayescale.fit import Fit
 from bayescale.law import setting_text
-from bayescale.pool import Pooled, base_of
-from bayescale.posterior.sample import ESS_LIMIT, R_HAT_LIMIT
+from bayescale.law.pool import Pooled, base_of
+from bayescale.posterior.policy import ESS_LIMIT, R_HAT_LIMIT
 from bayescale.report.subject import Subject
-from bayescale.storage import PACKAGES, data_hash, source_hash
+from bayescale.storage.fit import PACKAGES, data_hash, source_hash
 
 
 def diagnostics(fit: Fit) -> list[tuple[str, str]]:

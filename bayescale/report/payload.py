@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayescale.codes import new_effect
 from bayescale.fit import Fit
-from bayescale.pool import Varies
+from bayescale.law.labels import new_effect
+from bayescale.law.pool import Varies
 from bayescale.report import words
 from bayescale.report.javascript import UntranslatableError, law_function
 from bayescale.report.subject import Subject

@@ -13,7 +13,7 @@ from bayescale.errors import BayescaleError, UsageError
 from bayescale.fit import Fit
 
 if TYPE_CHECKING:
-    from bayescale.compare import Comparison
+    from bayescale.studies.compare import Comparison
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Subject:
 
     def predict(self, **inputs: Any) -> pd.DataFrame:
         """Predictions with intervals, averaged over the laws of a comparison."""
-        from bayescale.predict import predict
+        from bayescale.answers.predict import predict
 
         if self.comparison and self.weights:
             return self.comparison.predict(interval=self.interval, **inputs)
@@ -96,7 +96,7 @@ class Subject:
 
     def allocate(self, budgets: Any) -> pd.DataFrame:
         """The optimum of budgets, with intervals; where `no_allocation` says why there is none, an error."""
-        from bayescale.allocate import allocate
+        from bayescale.answers.allocate import allocate
 
         terms: Any = {"fixed": self.others} if self.others else {}
         if self.comparison:
@@ -124,7 +124,7 @@ def subject_of(found: Any, interval: float) -> Subject:
 
 
 def _of_comparison(found: Any, interval: float) -> Subject:
-    from bayescale.compare import Comparison
+    from bayescale.studies.compare import Comparison
 
     if not isinstance(found, Comparison):
         raise UsageError(f"a report is of a fit or a comparison, not of {type(found).__name__}")

@@ -333,7 +333,7 @@ def observations(
 
 def _schedules(cells: pd.Series, labels: Any, source: str) -> npt.NDArray[Any]:
     """The texts of schedules, each of which can be read."""
-    from bayescale.schedule import schedule_from
+    from bayescale.runs.schedule import schedule_from
 
     for text, rows in cells.astype(str).groupby(cells.astype(str)).groups.items():
         try:

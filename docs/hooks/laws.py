@@ -14,9 +14,9 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from numpyro.distributions import Distribution, constraints
 
+from bayescale.answers.optimum import deployment_for
 from bayescale.errors import UsageError
 from bayescale.law import Law, Stated, laws, setting_text
-from bayescale.optimum import deployment_for
 from bayescale.plot.kinds import kinds_of
 from bayescale.runs import COLUMNS
 

@@ -1,0 +1,1 @@
+"""What is asked of one posterior: predictions, allocations, derived quantities, identifiability, scores."""

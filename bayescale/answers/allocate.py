@@ -1,0 +1,214 @@
+"""Compute-optimal allocation with its uncertainty: how a budget splits between N and D, and what being off costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+import pandas as pd
+
+from bayescale import intervals
+from bayescale.answers.optimum import (
+    FREE,
+    Deployment,
+    Terms,
+    deployment_for,
+    least_compute,
+    optimum_draws,
+    optimum_of_each,
+    spent,
+)
+from bayescale.answers.predict import evaluate_draws
+from bayescale.errors import DataError, UsageError
+from bayescale.fit import Fit
+from bayescale.law import checked_inputs
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def allocate(
+    fit: Fit,
+    C: Any = None,
+    *,
+    loss: Any = None,
+    N: Any = None,
+    interval: float = intervals.INTERVAL,
+    **terms: Unpack[Terms],
+) -> pd.DataFrame:
+    """The compute-optimal parameters, tokens and loss of budgets, or the compute that a target loss needs.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of a law with inputs N and D.
+    C : array_like, optional
+        Budgets in FLOPs, C = 6ND (and 2N a token served, with `inference_tokens`).
+    loss : array_like, optional
+        Target losses, instead of budgets: each draw finds its own compute.
+    N : float, optional
+        A model size in mind: adds what using it at each budget costs (see `penalty`).
+    interval : float
+        Mass of the equal-tailed intervals.
+    **terms
+        What the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D, fixed;
+        see `bayescale.answers.optimum.Terms`.
+
+    Returns
+    -------
+    DataFrame
+        One row a budget (or target loss) and quantity; quantities are N, D, tokens_per_parameter and loss
+        (for a target loss: C, N, D, tokens_per_parameter), with terms training_flops and inference_flops, and
+        with `N` excess_loss and compute_penalty.
+        Columns: C or target_loss, quantity, median, mean, sd, low, high, and for target losses probability,
+        the share of draws in which the target can be reached at all (the rest is over those draws).
+
+    Raises
+    ------
+    UsageError
+        The law has no allocation, or neither or both of `C` and `loss` are given.
+    DataError
+        No draw can reach a target loss, or a budget does not pay for the terms.
+    """
+    intervals.checked_interval(interval)
+    asked = Asked.checked(C, loss, N)
+    return pd.DataFrame([p.row(intervals.summarise(p.column, interval)) for p in asked.points(fit, terms)])
+
+
+def allocate_draws(fit: Fit, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
+    """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss; dimensions (draw, C)."""
+    import xarray
+
+    deployment = deployment_for(fit.law, terms)
+    budgets = checked_inputs(fit.law.name, ("C",), {"C": C})["C"].ravel()
+    found = optimum_draws(fit, budgets, deployment)
+    return xarray.Dataset({n: (("draw", "C"), x) for n, x in found.items()}, coords={"C": budgets})
+
+
+def penalty(fit: Fit, N: Any, D: Any, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]) -> pd.DataFrame:
+    """What a chosen model size and token count costs against the optimum at the same compute.
+
+    Returns
+    -------
+    DataFrame
+        Columns N, D, C, quantity, median, mean, sd, low, high. Quantities: loss; excess_loss, the loss above
+        that of the optimum at C = 6ND (nats/token); compute_penalty, C over the least compute that reaches
+        the same loss (1 at the optimum). With terms (see `allocate`), C counts serving, and the optimum keeps to
+        the limits.
+    """
+    intervals.checked_interval(interval)
+    deployment = deployment_for(fit.law, terms)
+    given = checked_inputs(fit.law.name, ("N", "D"), {"N": N, "D": D})
+    sizes, tokens = (np.ravel(x) for x in np.broadcast_arrays(given["N"], given["D"]))
+    draws = penalty_draws(fit, sizes, tokens, deployment)
+    place = {"N": sizes, "D": tokens, "C": deployment.cost(sizes, tokens)}
+    points = [
+        Drawn({k: float(v[i]) for k, v in place.items()}, name, values[:, i])
+        for i in range(len(sizes))
+        for name, values in draws.items()
+    ]
+    return pd.DataFrame([p.row(intervals.summarise(p.column, interval)) for p in points])
+
+
+def penalty_draws(
+    fit: Fit, N: np.ndarray, D: np.ndarray, deployment: Deployment = FREE, C: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """loss, excess_loss and compute_penalty of chosen sizes at every draw, shape (draw, point) each.
+
+    `C` is the budget they are held against (default: what they cost).
+    """
+    C = deployment.cost(N, D) if C is None else C
+    fixed = {n: np.broadcast_to(x, N.shape) for n, x in deployment.fixed.items()}
+    loss = evaluate_draws(fit, fit.law.metric, {"N": N, "D": D, **fixed})
+    best = optimum_draws(fit, C, deployment)["loss"]
+    least = least_compute(fit, loss, deployment)
+    return {"loss": loss, "excess_loss": np.maximum(loss - best, 0.0), "compute_penalty": np.maximum(C / least, 1.0)}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draws of one quantity at one point of an allocation; `probability` is the share in which the point exists."""
+
+    place: dict[str, float]
+    quantity: str
+    values: np.ndarray
+    probability: float | None = None
+
+    @property
+    def column(self) -> np.ndarray:
+        """The draws, shape (draw, 1)."""
+        return self.values[:, None]
+
+    def row(self, summary: dict[str, np.ndarray]) -> dict[str, Any]:
+        """The row of a table: the place, the quantity and what sums it up, each of shape (1,)."""
+        share = {} if self.probability is None else {"probability": self.probability}
+        return {**self.place, "quantity": self.quantity, **{n: float(x[0]) for n, x in summary.items()}, **share}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an allocation is asked for: budgets, or target losses; and a model size in mind."""
+
+    name: str
+    values: np.ndarray
+    size: np.ndarray | None
+
+    @classmethod
+    def checked(cls, C: Any, loss: Any, N: Any) -> Asked:
+        """Exactly one of budgets and losses, all positive."""
+        if (C is None) == (loss is None):
+            raise UsageError("give either budgets (C, in FLOPs) or target losses (loss)")
+        if loss is not None and N is not None:
+            raise UsageError("a model size in mind (N) is held against budgets (C), not against target losses")
+        name, given = ("C", C) if loss is None else ("loss", loss)
+        values = checked_inputs("allocate", (name,), {name: given})[name].ravel()
+        size = None
+        if N is not None:
+            size = checked_inputs("allocate", ("N",), {"N": N})["N"].ravel()
+            if size.size not in (1, values.size):
+                raise UsageError(f"give one model size (N) or one a budget; found {size.size} for {values.size}")
+            size = np.broadcast_to(size, values.shape)
+        return cls("C" if name == "C" else "target_loss", values, size)
+
+    def points(self, fit: Fit, terms: Terms, *, reachable: bool = True) -> Iterator[Drawn]:
+        """Draws of every quantity at every point, by one law; `reachable` refuses targets that no draw reaches."""
+        deployment = deployment_for(fit.law, terms)
+        if self.name == "target_loss":
+            yield from _for_losses(fit, self.values, deployment, reachable)
+            return
+        draws = optimum_draws(fit, self.values, deployment)
+        if self.size is not None:
+            off = penalty_draws(fit, self.size, self._tokens(deployment), deployment, self.values)
+            draws |= {n: off[n] for n in ("excess_loss", "compute_penalty")}
+        for i, C in enumerate(self.values):
+            for name, values in draws.items():
+                yield Drawn({"C": float(C)}, name, values[:, i])
+
+    def _tokens(self, deployment: Deployment) -> np.ndarray:
+        assert self.size is not None
+        tokens = np.asarray(deployment.tokens(self.values, self.size))
+        if (bad := (tokens <= 0) | (self.size > deployment.max_N)).any():
+            N, C = self.size[bad][0], self.values[bad][0]
+            why = f"max_N is {deployment.max_N:.3g}" if N > deployment.max_N else "nothing is left to train it"
+            raise DataError(f"a model of {N:.3g} parameters does not go with a budget of {C:.3g} FLOPs: {why}")
+        return tokens
+
+
+def _for_losses(fit: Fit, targets: np.ndarray, deployment: Deployment, reachable: bool) -> Iterator[Drawn]:
+    draws = len(next(iter(fit.thinned().values())))
+    C = least_compute(fit, np.broadcast_to(targets, (draws, len(targets))), deployment)
+    for i, target in enumerate(targets):
+        reached = np.isfinite(C[:, i])
+        if reachable and not reached.any():
+            raise DataError(out_of_reach(target))
+        N, D = (x[reached] for x in optimum_of_each(fit, C[:, i], deployment))
+        found = {"C": C[reached, i], "N": N, "D": D, "tokens_per_parameter": D / N, **spent(N, D, deployment)}
+        for name, values in found.items():
+            yield Drawn({"target_loss": float(target)}, name, values, float(reached.mean()))
+
+
+def out_of_reach(target: float) -> str:
+    """That no draw reaches a target loss."""
+    return f"a loss of {target:g} is out of reach with any compute in every draw; ask for a higher one"

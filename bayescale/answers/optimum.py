@@ -1,0 +1,282 @@
+"""The least loss a budget buys, within a deployment's limits: closed forms and one-dimensional searches."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypedDict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bayescale.answers.predict import filled_blocks
+from bayescale.errors import DataError, UsageError
+from bayescale.fit import Fit
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
+from bayescale.law.labels import coded
+from bayescale.posterior.compiled import Program
+
+FLOPS_PER_PARAMETER_SERVED = 2
+"""A forward pass: FLOPs a parameter and token served (Kaplan et al. 2020, section 2.1)."""
+
+GRID = 64
+GOLDEN = 0.5 * (5**0.5 - 1)
+LOG_C_RANGE = (np.log(1e6), np.log(1e45))
+"""Where the compute for a target loss is looked for, FLOPs."""
+
+
+class Terms(TypedDict, total=False):
+    """What a budget also has to pay for and keep to; all may be left out.
+
+    inference_tokens : float
+        Tokens to be served over the model's life. The budget then is the total of training, 6ND, and of serving
+        them, 2N a token (Sardana et al. 2024, arXiv:2401.00448, eq. 2).
+    inference_cost : float
+        What a FLOP of serving costs, in FLOPs of training; default 1. Sardana's section 3: the ratio of training's
+        to serving's FLOP utilisation, times that of their prices.
+    max_N, max_D : float
+        Parameters and tokens at most. Where both bind, part of the budget stays unspent.
+    fixed : mapping
+        Values of the law's inputs besides N and D, such as {'U': 1e11}, and groups of a fit with `pool`, such as
+        {'corpus': 'c4'}; of a column that is left out, a new group.
+    """
+
+    inference_tokens: float
+    inference_cost: float
+    max_N: float
+    max_D: float
+    fixed: Mapping[str, Any]
+
+
+class Limits(NamedTuple):
+    """`Deployment` as numbers that a compiled search takes."""
+
+    serving: Any
+    """What serving costs a parameter, FLOPs of training."""
+    max_N: Any
+    max_D: Any
+    fixed: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Checked `Terms`."""
+
+    inference_tokens: float = 0.0
+    inference_cost: float = 1.0
+    max_N: float = np.inf
+    max_D: float = np.inf
+    fixed: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("inference_tokens", "inference_cost", "max_N", "max_D"):
+            value = getattr(self, name)
+            least = 1.0 if name.startswith("max") else 0.0
+            if isinstance(value, str) or not np.ndim(value) == 0 or not float(value) >= least:
+                raise UsageError(f"{name} must be one number from {least:g} up, not {value!r}")
+        if not (np.isfinite(self.inference_tokens) and np.isfinite(self.inference_cost)):
+            raise UsageError("inference_tokens and inference_cost must be finite")
+
+    @property
+    def free(self) -> bool:
+        """Whether training is all there is to pay, without limits."""
+        return self.serving == 0 and np.isinf(self.max_N) and np.isinf(self.max_D)
+
+    @property
+    def serving(self) -> float:
+        """What serving costs a parameter, FLOPs of training."""
+        return FLOPS_PER_PARAMETER_SERVED * self.inference_tokens * self.inference_cost
+
+    @property
+    def limits(self) -> Limits:
+        """The numbers, float64."""
+        fixed = {n: np.float64(x) for n, x in self.fixed.items()}
+        return Limits(np.float64(self.serving), np.float64(self.max_N), np.float64(self.max_D), fixed)
+
+    def cost(self, N: Any, D: Any) -> Any:
+        """What training N parameters on D tokens and serving them costs, FLOPs of training."""
+        return FLOPS_PER_PARAMETER_TOKEN * N * D + self.serving * N
+
+    def tokens(self, C: Any, N: Any) -> Any:
+        """The tokens that a budget leaves for training N parameters, `max_D` at most."""
+        return np.minimum((C / N - self.serving) / FLOPS_PER_PARAMETER_TOKEN, self.max_D)
+
+
+FREE = Deployment()
+
+
+def deployment_for(law: Law, terms: Terms) -> Deployment:
+    """Check a law and the terms of its allocation.
+
+    Raises
+    ------
+    UsageError
+        The law has no allocation between N and D, one of its other inputs is not fixed, or a term is unknown or
+        out of its range.
+    """
+    if not {"N", "D"} <= set(law.inputs) or law.metric != "loss":
+        raise UsageError(
+            f"law {law.name} predicts {law.metric} from {', '.join(law.inputs)}: it has no split of C between N and D "
+            "(laws of N and D have one, such as chinchilla)"
+        )
+    if unknown := set(terms) - set(Terms.__annotations__):
+        raise UsageError(f"allocate has no option {sorted(unknown)[0]!r}; it has {', '.join(Terms.__annotations__)}")
+    given, codes = coded(law, terms.get("fixed", {}))
+    if several := [n for n, x in codes.items() if x.ndim]:
+        raise UsageError(f"fixed takes one {several[0]} at a time")
+    found = replace(Deployment(**terms), fixed={**given, **{n: float(x) for n, x in codes.items()}})
+    rest = tuple(n for n in law.inputs if n not in ("N", "D"))
+    for name in rest:
+        if name not in found.fixed:
+            raise UsageError(
+                f"law {law.name} also needs {name}: fix it with fixed={{'{name}': ...}} "
+                f"(at the command line --at {name}=...)"
+            )
+    checked_inputs(law.name, rest, given)
+    return found
+
+
+def optimum_draws(
+    fit: Fit, C: np.ndarray, deployment: Deployment = FREE, *, closed_form: bool | None = None
+) -> dict[str, np.ndarray]:
+    """The optimum at every draw, shape (draw, budget) each: N, D, tokens_per_parameter, loss.
+
+    With limits or serving also training_flops, 6ND, and inference_flops.
+
+    Parameters
+    ----------
+    C : ndarray, shape (budget,)
+        Budgets: FLOPs of training, those of serving among them.
+    closed_form : bool, optional
+        Use the law's own `optimum` (default: where it has one and nothing limits it) or the numeric minimum.
+
+    Raises
+    ------
+    DataError
+        The loss has no interior minimum in some draws, or a budget does not pay for serving a single parameter.
+    """
+    closed = _has_closed_form(fit, deployment) if closed_form is None else closed_form
+    if poor := [c for c in C if c <= FLOPS_PER_PARAMETER_TOKEN + deployment.serving]:
+        raise DataError(
+            f"a budget of {poor[0]:.3g} FLOPs does not pay for serving {deployment.inference_tokens:.3g} tokens "
+            "with any model; ask for a larger one"
+        )
+    program = _program(fit, "closed" if closed else "numeric")
+    blocks = [
+        [np.asarray(x)[:, :size] for x in program(fit.thinned(), filled["C"], deployment.limits)]
+        for filled, size in filled_blocks({"C": C})
+    ]
+    N, D, loss, edge = (np.concatenate(x, axis=1) for x in zip(*blocks, strict=True))
+    if np.any(edge):
+        raise DataError(
+            f"law {fit.law.name} has no interior optimum at {C[np.any(edge, axis=0)][0]:.3g} FLOPs in "
+            f"{np.mean(np.any(edge, axis=1)):.0%} "
+            "of draws: its loss falls all the way to a model of one parameter or one token"
+        )
+    return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss, **spent(N, D, deployment)}
+
+
+def spent(N: np.ndarray, D: np.ndarray, deployment: Deployment) -> dict[str, np.ndarray]:
+    """FLOPs of training and of serving, where a deployment makes them differ from the budget."""
+    if deployment.free:
+        return {}
+    found = {"training_flops": FLOPS_PER_PARAMETER_TOKEN * N * D}
+    if deployment.inference_tokens:
+        found["inference_flops"] = FLOPS_PER_PARAMETER_SERVED * deployment.inference_tokens * N
+    return found
+
+
+def least_compute(fit: Fit, loss: np.ndarray, deployment: Deployment = FREE) -> np.ndarray:
+    """The least budget that reaches a loss at every draw, shapes (draw, point); infinite where none does."""
+    program = _program(fit, "inverse", deployment)
+    columns = [loss[:, i : i + 1] for i in range(loss.shape[1])]
+    return np.concatenate([np.asarray(program(fit.thinned(), c, deployment.limits)) for c in columns], axis=1)
+
+
+def optimum_of_each(fit: Fit, C: np.ndarray, deployment: Deployment = FREE) -> tuple[np.ndarray, np.ndarray]:
+    """N and D of every draw's own budget, shape (draw,) each; where a budget is infinite they mean nothing."""
+    known = np.where(np.isfinite(C), C, np.exp(LOG_C_RANGE[1]))
+    N, D, _, _ = _program(fit, "each", deployment)(fit.thinned(), known[:, None], deployment.limits)
+    return np.asarray(N)[:, 0], np.asarray(D)[:, 0]
+
+
+def _has_closed_form(fit: Fit, deployment: Deployment) -> bool:
+    if not (hasattr(fit.law, "optimum") and deployment.free):
+        return False
+    taken = inspect.signature(type(fit.law).optimum).parameters
+    return set(taken) - {"self", "C"} == set(fit.law.inputs) - {"N", "D"}
+
+
+def _program(fit: Fit, kind: str, deployment: Deployment = FREE) -> Callable[..., Any]:
+    """A compiled search over draws; kept with the law's other programs."""
+    closed = kind == "closed" or (kind != "numeric" and _has_closed_form(fit, deployment))
+    programs = fit.target.quantities
+    if (key := f"allocate/{kind}/{'closed' if closed else 'numeric'}") not in programs:
+        find = _closed if closed else _numeric
+
+        def of_budgets(constants: Any, C: Any, limits: Limits) -> Any:
+            return jax.vmap(lambda c: find(fit.target.law_at(constants), c, limits))(C)
+
+        def of_losses(constants: Any, loss: Any, limits: Limits) -> Any:
+            return jax.vmap(lambda x: _inverse(find, fit.target.law_at(constants), x, limits))(loss)
+
+        search = of_losses if kind == "inverse" else of_budgets
+        shared = kind in ("closed", "numeric")
+        programs[key] = Program(jax.vmap(search, in_axes=(0, None if shared else 0, None)))
+    return programs[key]
+
+
+def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
+    best = law.optimum(C, **limits.fixed)  # the law's further inputs, and the codes of groups
+    return best["N"], best["D"], law.loss(best["N"], best["D"], **limits.fixed), jnp.isnan(best["N"])
+
+
+def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
+    """Minimise over log N: a grid brackets the lowest valley, golden section finds its floor."""
+
+    def tokens(N: Any) -> Any:
+        return jnp.minimum((C / N - limits.serving) / FLOPS_PER_PARAMETER_TOKEN, limits.max_D)
+
+    def loss(u: Any) -> Any:
+        N = jnp.exp(u)
+        return law.loss(N=N, D=tokens(N), **limits.fixed)
+
+    affordable = jnp.log(C / (FLOPS_PER_PARAMETER_TOKEN + limits.serving))
+    top = jnp.minimum(affordable, jnp.log(limits.max_N))
+    grid = jnp.linspace(0.0, top, GRID)
+    values = jax.vmap(loss)(grid)
+    best = jnp.argmin(jnp.where(jnp.isfinite(values), values, jnp.inf))
+    edge = (best == 0) | ((best == GRID - 1) & (affordable <= jnp.log(limits.max_N)))
+    low, high = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, GRID - 1)]
+
+    def narrow(_: Any, state: Any) -> Any:
+        low, left, right, high, at_left, at_right = state
+        to_left = at_left < at_right
+        low, high = jnp.where(to_left, low, left), jnp.where(to_left, right, high)
+        new = jnp.where(to_left, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
+        value = loss(new)
+        left, right = jnp.where(to_left, new, right), jnp.where(to_left, left, new)
+        at_left, at_right = jnp.where(to_left, value, at_right), jnp.where(to_left, at_left, value)
+        return low, left, right, high, at_left, at_right
+
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    low, _, _, high, _, _ = jax.lax.fori_loop(0, 40, narrow, (low, left, right, high, loss(left), loss(right)))
+    middle = (low + high) / 2
+    N = jnp.exp(middle)
+    return N, tokens(N), loss(middle), edge
+
+
+def _inverse(find: Any, law: Any, target: Any, limits: Limits) -> Any:
+    """The least budget that reaches a target loss; infinite where none does."""
+
+    def halve(_: Any, bracket: Any) -> Any:
+        low, high = bracket
+        middle = (low + high) / 2
+        enough = find(law, jnp.exp(middle), limits)[2] <= target
+        return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
+
+    _, high = jax.lax.fori_loop(0, 45, halve, LOG_C_RANGE)
+    reachable = find(law, jnp.exp(LOG_C_RANGE[1]), limits)[2] <= target
+    return jnp.where(reachable, jnp.exp(high), jnp.inf)

@@ -1,0 +1,188 @@
+"""A fit's predictions at any inputs: the mean curve, a new run, and how far from the data they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayescale import intervals
+from bayescale.errors import UsageError, did_you_mean
+from bayescale.fit import Fit
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
+from bayescale.runs.schedule import as_numbers
+
+if TYPE_CHECKING:
+    import xarray
+
+BLOCK = 512
+"""Points evaluated together: with 4000 draws, a few arrays of 16 MB at a time."""
+
+
+def predict(fit: Fit, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+    """The law's value and a new run's at any inputs, with intervals.
+
+    Parameters
+    ----------
+    fit : Fit
+    runs : DataFrame, optional
+        A table with the law's inputs as columns, instead of `inputs`.
+    interval : float
+        Mass of the equal-tailed intervals.
+    **inputs : array_like
+        The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of a fit
+        with `pool` also groups by name, ``corpus="c4"``; one that is left out is a new one, drawn from the population.
+
+    Returns
+    -------
+    DataFrame
+        Two rows a point: quantity 'mean_curve' is the law itself, 'new_run' adds a run's scatter about it.
+        Columns: the inputs, quantity, median, mean, sd, low, high, and decades_<input>: how many powers of
+        ten the point lies outside the data's range (0 inside), with decades_C where the law has N and D.
+        The mean and sd of a new run are of its inner 99.8 %: Student-t scatter has no moments. Where runs have
+        effects on the law (`pool`), the mean curve has that of a run that is named, and no other; a new run has
+        one of its own.
+
+    Raises
+    ------
+    UsageError
+        An input is missing, unknown, not positive, or of another length than the rest.
+    """
+    intervals.checked_interval(interval)
+    points = points_of(fit, runs, inputs)
+    parts: list[pd.DataFrame] = []
+    for block, mean, new_run in blocks_of(fit, points):
+        place = pd.DataFrame({**labelled(fit.law, block), "point": len(parts) * BLOCK + np.arange(mean.shape[1])})
+        beyond = decades_beyond(fit, block)
+        both = [
+            place.assign(quantity=name, **intervals.summarise(draws, interval, heavy_tails=name == "new_run"), **beyond)
+            for name, draws in (("mean_curve", mean), ("new_run", new_run))
+        ]
+        parts.append(pd.concat(both).sort_values(["point", "quantity"], kind="stable"))
+    order = [*points, "quantity", *intervals.COLUMNS, *beyond]
+    return pd.concat(parts)[order].reset_index(drop=True)
+
+
+def predict_draws(fit: Fit, runs: Any = None, **inputs: Any) -> xarray.Dataset:
+    """Draws behind `predict`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Variables mean_curve and new_run, dimensions (draw, point), at most 4000 draws; the inputs as coordinates.
+    """
+    import xarray
+
+    points = points_of(fit, runs, inputs)
+    blocks = [(mean, new_run) for _, mean, new_run in blocks_of(fit, points)]
+    return xarray.Dataset(
+        {
+            name: (("draw", "point"), np.concatenate([b[i] for b in blocks], axis=1))
+            for i, name in enumerate(("mean_curve", "new_run"))
+        },
+        coords={n: ("point", x.astype(str) if x.dtype == object else x) for n, x in labelled(fit.law, points).items()},
+    )
+
+
+def derive(fit: Fit, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+    """A derived quantity of the law with an interval; see `Fit.derive`."""
+    intervals.checked_interval(interval)
+    draws = quantity_draws(fit, quantity, inputs)
+    needs = type(fit.law).quantities()[quantity]
+    points = labelled(fit.law, _given(fit, needs, inputs)) if inputs else {}
+    return pd.DataFrame({**points, **{k: np.atleast_1d(v) for k, v in intervals.summarise(draws, interval).items()}})
+
+
+def quantity_draws(fit: Fit, quantity: str, inputs: dict[str, Any]) -> np.ndarray:
+    """A derived quantity at every draw: shape (draw,) where it needs no inputs, else (draw, point)."""
+    known = type(fit.law).quantities()
+    if quantity not in known:
+        there = ", ".join(known) or "none"
+        raise UsageError(
+            f"law {fit.law.name} has no derived quantity {quantity!r}{did_you_mean(quantity, known)}; there are {there}"
+        )
+    return evaluate_draws(fit, quantity, _given(fit, known[quantity], inputs))
+
+
+def evaluate_draws(fit: Fit, method: str, points: dict[str, np.ndarray]) -> np.ndarray:
+    """A method of the law at every draw and point, shape (draw, point), or (draw,) without inputs."""
+    constants = fit.thinned()
+    program = fit.target.quantity(method)
+    if not points:
+        draws = len(next(iter(constants.values())))
+        return np.broadcast_to(np.asarray(program(constants, {})), (draws,))
+    return np.concatenate(
+        [np.asarray(program(constants, filled))[:, :size] for filled, size in filled_blocks(points)], axis=1
+    )
+
+
+def decades_beyond(fit: Fit, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Powers of ten that points lie outside the fitted rows' range, by input and by compute: ``decades_N``, ..."""
+    seen = dict(fit.runs.inputs)
+    points = dict(points)
+    if {"N", "D"} <= set(points) and "C" not in points:
+        for table in (seen, points):
+            table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
+    beyond = {}
+    for name, x in points.items():
+        if (name not in fit.law.inputs and name != "C") or name == "schedule":
+            continue  # a group's code, or no number
+        low, high = seen[name].min(), seen[name].max()
+        beyond[f"decades_{name}"] = np.maximum(0.0, np.maximum(np.log10(x / high), np.log10(low / x)))
+    return beyond
+
+
+def points_of(fit: Fit, runs: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Inputs of a law, from a table or by name, and codes of groups, checked, as arrays of one length."""
+    names = fit.law.inputs
+    if runs is not None:
+        if inputs:
+            raise UsageError(f"give the points as a table or as {', '.join(inputs)}, not both")
+        from bayescale.runs import read_runs
+
+        table = read_runs(runs)
+        inputs = {n: table[n].to_numpy() for n in names if n in table} | groups_of(fit.law, table)
+    return _given(fit, names, inputs, strict=runs is None)
+
+
+def _given(fit: Fit, names: tuple[str, ...], inputs: dict[str, Any], *, strict: bool = True) -> dict[str, np.ndarray]:
+    """Inputs by name, checked, and the codes of groups, as arrays of one length."""
+    rest, codes = coded(fit.law, inputs, strict=strict)
+    return _broadcast({**checked_inputs(fit.law.name, names, rest), **codes})
+
+
+def _broadcast(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    flat = np.broadcast_arrays(*(np.atleast_1d(a) for a in arrays.values()))
+    return {n: np.ascontiguousarray(a.ravel()) for n, a in zip(arrays, flat, strict=True)}
+
+
+def filled_blocks(points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+    """Blocks of points as programs read them, filled up to one of two sizes: two programs serve any number."""
+    count = len(next(iter(points.values())))
+    size = 16 if count <= 16 else BLOCK
+    for start in range(0, count, size):
+        block = {n: x[start : start + size] for n, x in points.items()}
+        there = min(size, count - start)
+        yield as_numbers({n: np.concatenate([x, np.repeat(x[-1:], size - there)]) for n, x in block.items()}), there
+
+
+def blocks_of(
+    fit: Fit, points: dict[str, np.ndarray]
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
+    """Blocks of points with draws of the mean curve and of a new run there, shape (draw, point) each."""
+    constants = fit.thinned()
+    draws = len(next(iter(constants.values())))
+    rng = np.random.default_rng((fit.seed, 1))
+    done = 0
+    for filled, size in filled_blocks(points):
+        mean = median = fit.target.curve(constants, filled)
+        if (about := of_new_runs(fit.law, filled)) is not None:
+            median = fit.target.curve(constants, about)
+        keys = rng.integers(0, 2**32, (draws, 2), dtype=np.uint32)
+        new_run = fit.target.new_run(constants, median, keys)
+        block = {n: x[done : done + size] for n, x in points.items()}
+        done += size
+        yield block, np.asarray(mean)[:, :size], np.asarray(new_run)[:, :size]

@@ -1,0 +1,368 @@
+"""What a law is: declare one, find one by name, evaluate it at points and posterior draws.
+
+A law is a NumPyro model of the expected loss. One short class holds the formula, written for one
+point, and a prior for each constant; the base class makes the model from it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from numpyro.distributions import Distribution
+
+from bayescale.errors import UsageError, did_you_mean
+from bayescale.law.prior_text import distribution_text, parse_setting
+from bayescale.runs.schedule import as_numbers, checked_schedules
+
+Param = Any
+"""A constant of a law: a distribution (free), a number (pinned), another constant's name (tied), or draws."""
+
+FLOPS_PER_PARAMETER_TOKEN = 6.0
+"""C = 6 N D: two FLOPs forward and four backward (Kaplan et al. 2020, section 2.1)."""
+
+PF_DAY = 8.64e19
+"""FLOPs in a petaFLOP/s-day, the unit of compute of Kaplan et al. 2020."""
+
+_REGISTRY: dict[str, type[Law]] = {}
+
+
+@jax.tree_util.register_pytree_node_class
+class Centre:
+    """The data's centre, where priors are stated: ``at.N``, ``at.loss``, ...
+
+    Inputs are at their geometric mean; the metric is at its median, which a few odd rows cannot move.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = dict(values)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["values"][name]
+        except KeyError:
+            raise AttributeError(
+                f"the data's centre has {', '.join(self.__dict__.get('values', {}))}, not {name}"
+            ) from None
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+        """Leaves and names, for JAX."""
+        names = tuple(sorted(self.values))
+        return tuple(self.values[n] for n in names), names
+
+    @classmethod
+    def tree_unflatten(cls, names: tuple[str, ...], leaves: tuple[Any, ...]) -> Centre:
+        """The inverse of `tree_flatten`."""
+        return cls(dict(zip(names, leaves, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class Stated:
+    """A prior stated through what a constant implies at the data's centre.
+
+    Attributes
+    ----------
+    quantity : str
+        What `prior` is a prior of, as a person writes it: ``"A / N0^alpha / L0"``.
+    prior : Distribution
+        The prior of that quantity.
+    constant : callable
+        ``constant(q, law, at)`` gives the constant from the quantity, the law with its other
+        constants drawn, and the data's `Centre`.
+    """
+
+    quantity: str
+    prior: Distribution
+    constant: Callable[[Any, Any, Centre], Any]
+
+
+def stated(quantity: str, prior: Distribution, constant: Callable[[Any, Any, Centre], Any]) -> Param:
+    """Declare a constant by the prior of what it implies at the data's centre; see `Stated`."""
+    return Stated(quantity, prior, constant)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def derived(function: F) -> F:
+    """Mark a law's method as a quantity to report at every draw, with an interval."""
+    function.__derived__ = True  # type: ignore[attr-defined]
+    return function
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Law:
+    """Base of every law: fields are the constants, the method named by `metric` is the formula.
+
+    A field holds a distribution (free), a `stated` prior (free, given through what it implies at the
+    data's centre), a number (pinned), the name of another field (tied to it), or an array of draws.
+
+    Class attributes
+    ----------------
+    metric : str
+        The column that the law predicts and the name of the method that computes it, ``"loss"``.
+    published : dict
+        Published constants: source -> {field: value}.
+    caution : str
+        What a user of the law's allocation should know, or ''.
+    by_name_only : bool
+        Left out where all suitable laws are compared: it restates another, or is of runs chosen for it.
+    """
+
+    metric: ClassVar[str] = "loss"
+    published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
+    caution: ClassVar[str] = ""
+    by_name_only: ClassVar[bool] = False
+    name: ClassVar[str] = ""
+    inputs: ClassVar[tuple[str, ...]] = ()
+    fields: ClassVar[tuple[str, ...]] = ()
+    offsets: ClassVar[Mapping[str, str]] = {}  # of a pooled law: a latent vector of offsets -> the site of their unit
+    leaning: ClassVar[Mapping[str, str]] = {}  # those of them that are factors on the law -> the column of their groups
+
+    def __init_subclass__(cls, register: bool = True) -> None:
+        own = [n for n, kind in inspect.get_annotations(cls).items() if kind is Param or kind == "Param"]
+        cls.fields = tuple(dict.fromkeys((*cls.fields, *own)))
+        if missing := [n for n in own if n not in cls.__dict__]:
+            raise UsageError(
+                f"law {cls.__name__}: {', '.join(missing)} has no prior; write `{missing[0]}: Param = <prior>`"
+            )
+        formula = getattr(cls, cls.metric, None)
+        if not callable(formula):
+            raise UsageError(f"law {cls.__name__} predicts {cls.metric!r} but has no method of that name")
+        cls.inputs = tuple(inspect.signature(formula).parameters)[1:]
+        cls.name = cls.__dict__.get("name") or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        jax.tree_util.register_pytree_node(cls, _flatten, lambda aux, leaves: _unflatten(cls, aux, leaves))
+        if register:
+            _register(cls)
+
+    def __init__(self, **constants: Param) -> None:
+        for name in constants:
+            if name not in self.fields:
+                hint = did_you_mean(name, self.fields)
+                raise UsageError(
+                    f"law {self.name} has no constant {name!r}{hint}; its constants are {', '.join(self.fields)}"
+                )
+        for name in self.fields:
+            value = constants.get(name, getattr(type(self), name))
+            object.__setattr__(self, name, _constant(self, name, value))
+        for name in self.fields:
+            _follow(self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"laws are immutable; use law.replace({name}=...)")
+
+    def __repr__(self) -> str:
+        changed = {n: v for n, v in self.items() if v is not getattr(type(self), n)}
+        return f"{type(self).__name__}({', '.join(f'{n}={setting_text(v)}' for n, v in changed.items())})"
+
+    def __call__(self, **inputs: Any) -> Any:
+        """The law's value at `inputs` (numbers or arrays that broadcast), in float64; every constant a number.
+
+        Raises
+        ------
+        UsageError
+            Where a constant is still free, or an input is missing, unknown or not positive.
+        """
+        if self.free:
+            raise UsageError(
+                f"law {self.name} still has free constants: {', '.join(self.free)}; fit it, or give them numbers"
+            )
+        return np.asarray(evaluate(self, **inputs))[()]
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Pairs (constant, value) in the order of declaration."""
+        return ((n, getattr(self, n)) for n in self.fields)
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The constants that have a prior, in the order of declaration."""
+        return tuple(n for n, v in self.items() if isinstance(v, Distribution | Stated))
+
+    def replace(self, **constants: Param) -> Any:
+        """A copy with some constants replaced: a prior, a number, another constant's name, or draws."""
+        return type(self)(**{**dict(self.items()), **constants})
+
+    def sample(self, at: Centre) -> Any:
+        """The law with every free constant drawn: NumPyro's model of the constants.
+
+        A law whose priors depend on one another overrides this with `numpyro.sample` statements of its
+        own and returns ``self.replace(...)``.
+        """
+        values = dict(self.items())
+        for name, value in values.items():
+            if isinstance(value, Distribution):
+                values[name] = numpyro.sample(name, value)
+        for name, value in values.items():
+            if isinstance(value, Stated):
+                quantity = numpyro.sample(f"{name}_stated", value.prior)
+                resolved = self.drawn({n: v for n, v in _tied(values).items() if not isinstance(v, Stated | str)})
+                values[name] = numpyro.deterministic(name, value.constant(quantity, resolved, at))
+        return self.drawn(_tied(values))
+
+    def drawn(self, constants: Mapping[str, Any]) -> Any:
+        """The law with `constants` for its own, traced or not, unchecked; pinned ones stay."""
+        new = object.__new__(type(self))
+        pinned = {n: v for n, v in self.items() if isinstance(v, float)}
+        new.__dict__.update({**pinned, **constants})
+        return new
+
+    @classmethod
+    def formula(cls) -> str:
+        """The formula, as the first line of the docstring states it."""
+        return (inspect.getdoc(cls) or cls.__name__).splitlines()[0].strip()
+
+    @classmethod
+    def source(cls) -> str:
+        """Where the law is from: the second paragraph of the docstring, as one line."""
+        paragraphs = (inspect.getdoc(cls) or "").split("\n\n")
+        return " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
+
+    @classmethod
+    def remarks(cls) -> list[str]:
+        """What else the docstring says: its paragraphs after the source."""
+        return [" ".join(p.split()) for p in (inspect.getdoc(cls) or "").split("\n\n")[2:]]
+
+    @classmethod
+    def quantities(cls) -> dict[str, tuple[str, ...]]:
+        """Quantities marked `derived`: name -> the inputs that they need."""
+        methods = ((n, getattr(cls, n)) for n in dir(cls) if not n.startswith("_"))
+        return {n: tuple(inspect.signature(m).parameters)[1:] for n, m in methods if hasattr(m, "__derived__")}
+
+
+def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Array:
+    """A law's metric, or another of its methods, at points.
+
+    Parameters
+    ----------
+    law : Law
+        With numbers for constants.
+    quantity : str, optional
+        The method to evaluate; the law's metric when None.
+    **inputs : array_like
+        One array for each argument of the method; they broadcast to the result's shape.
+
+    Raises
+    ------
+    UsageError
+        Where an input is missing, unknown, not finite or not positive.
+    """
+    method = quantity or law.metric
+    names = tuple(inspect.signature(getattr(type(law), method)).parameters)[1:]
+    arrays = checked_inputs(law.name, names, inputs)
+    if any(isinstance(v, str) for _, v in law.items()):
+        law = law.drawn(_tied(dict(law.items())))
+    with jax.enable_x64(True):
+        if not names:
+            return jnp.asarray(getattr(law, method)())
+        points = [a.ravel() for a in np.broadcast_arrays(*arrays.values())]
+        shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
+        numbers = as_numbers(dict(zip(names, points, strict=True)))
+        return at_rows(law, {n: jnp.asarray(x, float) for n, x in numbers.items()}, method).reshape(shape)
+
+
+def at_rows(law: Law, inputs: Mapping[str, Any], method: str | None = None) -> jax.Array:
+    """The law at each row of `inputs` (arrays of one length); traceable, no checks."""
+    formula = getattr(type(law), method or law.metric)
+    values: jax.Array = jax.vmap(lambda law, row: formula(law, **row), in_axes=(None, 0))(law, dict(inputs))
+    return values
+
+
+def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """`inputs` as float64 arrays in the order of `names`, or an error that says which one is wrong."""
+    for name in inputs:
+        if name not in names:
+            raise UsageError(
+                f"law {law} has no input {name!r}{did_you_mean(name, names)}; its inputs are {', '.join(names)}"
+            )
+    arrays = {}
+    for name in names:
+        if name not in inputs:
+            raise UsageError(f"law {law} needs {name}; its inputs are {', '.join(names)}")
+        if name == "schedule":
+            arrays[name] = checked_schedules(inputs[name])
+            continue
+        try:
+            array = np.asarray(inputs[name], dtype=float)
+        except (TypeError, ValueError):
+            raise UsageError(f"{name} must be a positive number or an array of them, not {inputs[name]!r}") from None
+        bad = array[~(np.isfinite(array) & (array > 0))]
+        if bad.size:
+            raise UsageError(f"{name} must be positive and finite; found {bad.flat[0]}")
+        arrays[name] = array
+    try:
+        np.broadcast_shapes(*(a.shape for a in arrays.values()))
+    except ValueError:
+        sizes = ", ".join(f"{n} has {a.size}" for n, a in arrays.items())
+        raise UsageError(f"the inputs must have one length, or be single numbers: {sizes}") from None
+    return arrays
+
+
+def laws() -> dict[str, type[Law]]:
+    """Every registered law, by name: those that ship and those declared in this process."""
+    import bayescale.models  # noqa: F401  (declaring a law registers it)
+
+    return dict(sorted(_REGISTRY.items()))
+
+
+def _register(cls: type[Law]) -> None:
+    present = _REGISTRY.get(cls.name)
+    if (
+        present is not None
+        and present.__module__.startswith("bayescale.models")
+        and cls.__module__ != present.__module__
+    ):
+        raise UsageError(f"{cls.name!r} is the name of a law that ships; call the class {cls.__name__} something else")
+    _REGISTRY[cls.name] = cls
+
+
+def _constant(law: Law, name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        value = parse_setting(value, law.fields, f"{law.name}.{name}")
+    if isinstance(value, bool) or value is None:
+        raise UsageError(f"{law.name}.{name} must be a prior, a number or another constant's name, not {value!r}")
+    if isinstance(value, int | float) and not np.isfinite(value):
+        raise UsageError(f"{law.name}.{name} must be finite, not {value}")
+    return float(value) if isinstance(value, int) else value
+
+
+def _follow(law: Law, name: str) -> str:
+    """The field at the end of a chain of ties."""
+    seen = [name]
+    while isinstance(value := getattr(law, seen[-1]), str):
+        if value in seen:
+            raise UsageError(f"law {law.name}: {' = '.join([*seen, value])} is a circle; pin one or give it a prior")
+        seen.append(value)
+    return seen[-1]
+
+
+def _tied(values: dict[str, Any]) -> dict[str, Any]:
+    def value(name: str) -> Any:
+        return value(values[name]) if isinstance(values[name], str) else values[name]
+
+    return {n: value(n) for n in values}
+
+
+def setting_text(value: Any) -> str:
+    """A constant's setting as a person reads it: a prior, a stated prior, a number or the name it is tied to."""
+    if isinstance(value, Distribution):
+        return distribution_text(value, rounded=True)
+    if isinstance(value, Stated):
+        return f"{value.quantity} ~ {distribution_text(value.prior, rounded=True)}"
+    return value if isinstance(value, str) else repr(value)
+
+
+def _flatten(law: Law) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    return tuple(law.__dict__.values()), tuple(law.__dict__)
+
+
+def _unflatten(cls: type[Law], names: tuple[str, ...], leaves: tuple[Any, ...]) -> Law:
+    new = object.__new__(cls)
+    new.__dict__.update(zip(names, leaves, strict=True))
+    return new

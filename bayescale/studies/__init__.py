@@ -1,0 +1,1 @@
+"""Questions to several posteriors: which law, which approach, which group, whether intervals hold."""

@@ -1,0 +1,290 @@
+"""`calibrate`: does a law's posterior hold what it says? Simulation-based calibration of the engine and the law."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayescale.errors import UsageError
+from bayescale.fit import METHODS
+from bayescale.law import Law, setting_text
+from bayescale.law.pool import Pooled
+from bayescale.law.prior_text import law_from
+from bayescale.likelihood import likelihood_from
+from bayescale.progress import Progress, silent
+from bayescale.studies.calibrate import bands
+from bayescale.studies.calibrate.design import ROWS, Design, design_of
+from bayescale.studies.calibrate.file import FORMAT, append_results, begin_results, read_results, results_path
+from bayescale.studies.calibrate.simulate import BLOCK, DRAWS, Ranked, Setting
+from bayescale.studies.calibrate.work import in_blocks
+
+MASS = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Ranks of the constants that made each data set among draws of its posterior.
+
+    If the posteriors are right the ranks of each quantity are uniform, whatever the design and the priors.
+
+    Attributes
+    ----------
+    law : Law
+    design : Design
+        Where the rows were, and where the priors were stated.
+    ranks : DataFrame
+        One row a simulation (its number is the index), one column a quantity: the law's free constants, sigma and nu,
+        mean_curve and new_run at the far point of the design, N_opt at a budget far beyond it and
+        tokens_per_parameter at one within it (laws of N and D), and log_likelihood, which sees what constants alone do
+        not (Modrák et al. 2023). Ranks are scaled to (0, 1), ties and steps broken at random.
+    methods : Series
+        How each simulation's posterior was drawn, failed ones as 'none': 'batch', or where the batch did not pass the
+        checks of a fit, what the ordinary fit says.
+    failures : dict
+        Number of a simulation whose posterior was refused -> why. These have no ranks.
+    draws : int
+        How many posterior draws a rank is out of.
+    mass : float
+        Of the simultaneous bands.
+    settings : dict
+        What decides the results, as a file of results states it.
+    seconds : float
+        Wall time of this call.
+    """
+
+    law: Law
+    design: Design
+    ranks: pd.DataFrame
+    methods: pd.Series
+    failures: dict[int, tuple[str, ...]]
+    draws: int
+    mass: float
+    settings: dict[str, Any]
+    seconds: float
+
+    @property
+    def simulations(self) -> int:
+        """How many data sets were fitted, refused ones included."""
+        return len(self.methods)
+
+    def band(self, size: int | None = None, mass: float | None = None) -> pd.DataFrame:
+        """The simultaneous band of the ECDF of uniform ranks.
+
+        Parameters
+        ----------
+        size : int, optional
+            How many ranks; those there are when None.
+        mass : float, optional
+            The probability that the ECDF of one quantity is inside everywhere; `Calibration.mass` when None.
+
+        Returns
+        -------
+        DataFrame
+            Columns at (where the ECDF is looked at), low and high.
+        """
+        size = len(self.ranks) if size is None else size
+        low, high = bands.band(size, self.mass if mass is None else mass)
+        return pd.DataFrame({"at": bands.points(size), "low": low, "high": high})
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Each quantity against the band.
+
+        Returns
+        -------
+        DataFrame
+            Index: quantities. Columns: deviation, the largest difference between the ECDF of the ranks and the
+            uniform one; excess, the largest difference in units of the band's half width there (above 1 outside);
+            p, the probability that uniform ranks stray as far; inside, whether the ECDF stays in its band; adjusted,
+            p for the number of quantities (Holm 1979); passed, whether that is at least 1 - mass.
+        """
+        size = len(self.ranks)
+        rows: dict[str, dict[str, Any]] = {}
+        for name, values in self.ranks.items() if size > 1 else ():
+            at, (low, high) = bands.points(size), bands.band(size, self.mass)
+            off = bands.ecdf(values.to_numpy()) - at
+            p = bands.p_value(values.to_numpy())
+            half = np.where(off > 0, high - at, at - low)
+            rows[str(name)] = {
+                "deviation": float(off[np.abs(off).argmax()]),
+                "excess": float(np.max(np.abs(off) / np.maximum(half, 0.5 / size))),
+                "p": p,
+                "inside": p >= 1 - self.mass,
+            }
+        columns = ["deviation", "excess", "p", "inside"]
+        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+        table["adjusted"] = bands.holm(table["p"].to_numpy())
+        table["passed"] = table["adjusted"] >= 1 - self.mass
+        return table
+
+    @property
+    def passed(self) -> bool:
+        """Whether every quantity passed, its p adjusted for their number, and nearly no posterior was refused.
+
+        A right engine passes with probability `mass` at least. More than 5 % of refused posteriors do not pass: ranks
+        say nothing of them.
+        """
+        return bool(self.summary["passed"].all()) and len(self.failures) <= 0.05 * self.simulations
+
+    def __repr__(self) -> str:
+        from bayescale.studies.calibrate.text import calibration_text
+
+        return calibration_text(self)
+
+
+def calibrate(
+    law: Any,
+    runs: Any = None,
+    *,
+    simulations: int = 500,
+    rows: int = ROWS,
+    likelihood: Any = "student_t",
+    method: str = "nuts",
+    centre: Mapping[str, float] | None = None,
+    mass: float = MASS,
+    seed: int = 0,
+    refit: bool = True,
+    processes: int = 1,
+    output: str | Path | None = None,
+    progress: Progress = silent,
+) -> Calibration:
+    """Check a law's posteriors by simulation (Talts et al. 2018, arXiv:1804.06788).
+
+    Constants are drawn from the prior, runs are simulated with them, the law is fitted to those runs, and the constants
+    are ranked among the draws of that posterior. The posteriors of many data sets are drawn together, in the
+    coordinates and with the kernel of `fit` and held to its checks; those that do not pass are fitted one by one.
+
+    Parameters
+    ----------
+    law : str, Law or type
+        A law's name, a law with its priors, its class, or ``"file.py:Name"``.
+    runs : DataFrame, str or Path, optional
+        A table with the law's inputs, whose rows the simulated runs take; by default `rows` rows spread over the
+        range that each input usually has.
+    simulations : int
+        How many data sets.
+    likelihood : {'student_t', 'normal', 'laplace'} or Likelihood
+    method : {'nuts', 'laplace'}
+    centre : mapping, optional
+        Where priors are stated (input and metric -> value): by default the centre of the rows.
+    mass : float
+        Of the simultaneous bands (Säilynoja et al. 2022, arXiv:2103.10522).
+    seed : int
+        Same seed, same data sets.
+    refit : bool
+        Fit one by one what the batch cannot do. If not, these count as refused: which ones they are depends on the
+        data alone, so that the ranks of the others are uniform all the same.
+    processes : int
+        Blocks of data sets are done in so many processes.
+    output : str or Path, optional
+        A file (or a folder, for ``<law>.jsonl`` in it) that results are added to as they come. One that is there is
+        continued.
+    progress : callable
+        Told of (stage, done, total).
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    DataError
+        The table cannot determine the law, or the prior gives no data.
+    UsageError
+        An option, name or file is wrong.
+    """
+    begun = time.perf_counter()
+    spec = law_from(law)
+    if isinstance(spec, Pooled):
+        raise UsageError(f"a pooled law is not calibrated as a whole; calibrate {spec.base.name} itself")
+    _check(simulations, method, mass, seed, processes)
+    design = design_of(spec, runs, rows=rows, centre=centre)
+    scatter = likelihood_from(likelihood)
+    if scatter.along_runs:
+        raise UsageError(
+            f"simulated tables have no runs whose rows follow one another: {scatter.name} has no calibration"
+        )
+    setting = Setting(spec, scatter, design, seed, method, refit)
+    described = _described(setting)
+    path = None if output is None else results_path(output, spec.name)
+    done: dict[int, Ranked] = {}
+    if path is not None:
+        if path.exists():
+            done = {r.simulation: r for r in read_results(path, described)}
+        else:
+            begin_results(path, described)
+    todo = [i for i in range(simulations) if i not in done]
+    finished = simulations - len(todo)
+    progress("simulations", finished, simulations)
+
+    def tick(more: int) -> None:
+        nonlocal finished
+        finished += more
+        progress("simulations", finished, simulations)
+
+    # a block for each process at least, and blocks of like size
+    count = max(-(-len(todo) // BLOCK), min(processes, len(todo)))
+    blocks = [part.tolist() for part in np.array_split(np.array(todo, int), count)] if todo else []
+    for results in in_blocks(law, setting, blocks, processes, tick):
+        done |= {r.simulation: r for r in results}
+        if path is not None:
+            append_results(path, results)
+    seconds = time.perf_counter() - begun
+    return collected(spec, design, [done[i] for i in range(simulations)], mass, described, seconds)
+
+
+def collected(
+    law: Law, design: Design, results: Sequence[Ranked], mass: float, settings: dict[str, Any], seconds: float
+) -> Calibration:
+    """A `Calibration` from its simulations."""
+    good = [r for r in results if not r.failures]
+    ranks = pd.DataFrame([r.ranks for r in good], index=pd.Index([r.simulation for r in good], name="simulation"))
+    methods = pd.Series([r.method for r in results], index=pd.Index([r.simulation for r in results], name="simulation"))
+    failures = {r.simulation: r.failures for r in results if r.failures}
+    return Calibration(law, design, ranks, methods, failures, DRAWS, mass, settings, seconds)
+
+
+def _check(simulations: int, method: str, mass: float, seed: int, processes: int) -> None:
+    if method not in METHODS:
+        raise UsageError(f"there is no method {method!r}; there are: {', '.join(METHODS)}")
+    if not 0 < mass < 1:
+        raise UsageError(f"a band's mass is between 0 and 1 (0.95 for 95 %), not {mass}")
+    if simulations < 20:
+        raise UsageError(f"at least 20 simulations are needed to see anything; not {simulations}")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise UsageError(f"seed is a whole number from 0 up, not {seed!r}")
+    if processes < 1:
+        raise UsageError(f"processes is at least 1, not {processes}")
+
+
+def _described(setting: Setting) -> dict[str, Any]:
+    """What decides the results; text and numbers only."""
+    design = setting.design
+    numbers = json.dumps({n: x.tolist() for n, x in design.inputs.items()} | {"centre": design.centre.values})
+    if design.log_se is not None:
+        numbers += json.dumps(design.log_se.tolist())
+    return {
+        "format": FORMAT,
+        "version": importlib.metadata.version("bayescale"),
+        "law": setting.law.name,
+        "formula": setting.law.formula(),
+        "priors": {n: setting_text(v) for n, v in setting.law.items()},
+        "likelihood": repr(setting.likelihood),
+        "rows": design.rows,
+        "design": design.source,
+        "design_hash": hashlib.sha256(numbers.encode()).hexdigest()[:16],
+        "method": setting.method,
+        "seed": int(setting.seed),
+        "refit": setting.refit,
+        "draws": DRAWS,
+    }

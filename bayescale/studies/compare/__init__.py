@@ -1,0 +1,375 @@
+"""`compare`: which of several laws the same rows support, how strongly, and how that hangs on the priors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+import pandas as pd
+
+from bayescale import intervals
+from bayescale.answers.scores.evidence import Evidence, log_evidence
+from bayescale.answers.scores.power_scaling import POWERS, evidence_shifts
+from bayescale.errors import DataError, UsageError
+from bayescale.fit import Fit
+from bayescale.fit import fit as fit_law
+from bayescale.law import Law, laws
+from bayescale.law.prior_text import law_from
+from bayescale.likelihood import likelihood_from
+from bayescale.progress import Progress, silent
+from bayescale.runs import Observations, observations, read_runs
+from bayescale.studies.compare.comparable import alike, check_weights, same_question, same_rows
+from bayescale.studies.compare.nested import nested
+
+if TYPE_CHECKING:
+    from bayescale.answers.optimum import Terms
+    from bayescale.answers.scores.loo import Lfo, Loo
+
+COLUMNS = (
+    "log_evidence",
+    "log_evidence_se",
+    "log_bayes_factor",
+    "probability",
+    "elpd_loo",
+    "elpd_loo_se",
+    "weight",
+    "elpd_lfo",
+    "elpd_lfo_se",
+    "weight_lfo",
+    "sigma",
+    "nu",
+    "r2",
+    "seconds",
+    "converged",
+    "trusted",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several laws beside one another, on the same rows.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a law, the best supported first. Columns: log_evidence and its standard error (nats);
+        log_bayes_factor, natural, against the first row; probability, posterior with the prior weights;
+        elpd_loo and its standard error; weight, by stacking; elpd_lfo, the log predictive density of the
+        largest budgets given the others, its standard error and weight_lfo, stacked on it; sigma and nu,
+        posterior medians; r2 of log losses; seconds, fit and scores; converged; trusted, whether the
+        evidence is. A law that has not converged has NaN for every score.
+    fits : dict of Fit
+        By the table's index; a law that could not be fitted is absent.
+    evidence : dict of Evidence
+    sensitivity : DataFrame
+        Change of each law's log evidence (nats) when the density of its priors is raised to the power in
+        the column's name.
+    verdict : str
+        One sentence.
+    warnings : tuple of str
+        What to distrust.
+    checks : tuple of str
+        The Savage-Dickey ratio beside the evidences, for each pair of laws of which one pins a constant of the other.
+    """
+
+    table: pd.DataFrame
+    fits: dict[str, Fit]
+    evidence: dict[str, Evidence]
+    sensitivity: pd.DataFrame
+    verdict: str
+    warnings: tuple[str, ...]
+    checks: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows the laws were fitted to."""
+        return next(iter(self.fits.values())).runs.rows
+
+    @property
+    def metric(self) -> str:
+        """What the laws predict."""
+        return next(iter(self.fits.values())).law.metric
+
+    @property
+    def converged(self) -> bool:
+        """Whether any law has."""
+        return any(fit.converged for fit in self.fits.values())
+
+    def weights(self, rule: str | Mapping[str, float] = "evidence") -> dict[str, float]:
+        """The weights by which `predict` and `allocate` average; see `bayescale.studies.compare.average`."""
+        from bayescale.studies.compare.average import law_weights
+
+        return law_weights(self, rule)
+
+    def predict(
+        self,
+        runs: Any = None,
+        *,
+        weights: str | Mapping[str, float] = "evidence",
+        interval: float = intervals.INTERVAL,
+        **inputs: Any,
+    ) -> pd.DataFrame:
+        """Predictions averaged over laws; see `bayescale.studies.compare.average.predict`."""
+        from bayescale.studies.compare.average import predict
+
+        return predict(self, runs, weights=weights, interval=interval, **inputs)
+
+    def allocate(
+        self,
+        C: Any = None,
+        *,
+        loss: Any = None,
+        N: Any = None,
+        weights: str | Mapping[str, float] = "evidence",
+        interval: float = intervals.INTERVAL,
+        **terms: Unpack[Terms],
+    ) -> pd.DataFrame:
+        """Compute-optimal N, D, D/N and loss averaged over laws; see `bayescale.studies.compare.average.allocate`."""
+        from bayescale.studies.compare.average import allocate
+
+        return allocate(self, C, loss=loss, N=N, weights=weights, interval=interval, **terms)
+
+    def save(self, path: str | Path) -> None:
+        """Write the comparison and its fits to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
+        from bayescale.studies.compare.file import save_comparison
+
+        save_comparison(self, path)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why no law's draws are to be trusted, where that is so."""
+        return () if self.converged else self.warnings
+
+    def __repr__(self) -> str:
+        from bayescale.studies.compare.verdict import comparison_text
+
+        return comparison_text(self)
+
+
+def compare(
+    laws: Any = None,
+    runs: Any = None,
+    *,
+    prior_weights: Mapping[str, float] | None = None,
+    likelihood: Any = "student_t",
+    method: str = "nuts",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Comparison:
+    """Compare laws on the same rows: evidence, cross-validation, forecasts, and what hangs on the priors.
+
+    Parameters
+    ----------
+    laws : sequence or mapping, optional
+        Laws as `fit` takes them, or fits; a mapping gives them names. Default: every law that the table suits.
+    runs : DataFrame, str or Path
+        As for `fit`; not needed where every law is a fit already.
+    prior_weights : mapping, optional
+        Law -> prior weight, where they are not equal; a law that is not named has weight 1.
+    likelihood, method, seed, progress
+        As for `fit`.
+
+    Returns
+    -------
+    Comparison
+        ``print`` it: the verdict, the table, and what to distrust.
+
+    Raises
+    ------
+    UsageError
+        Laws of different inputs or metric, fits of different rows, fewer than two laws, or wrong weights.
+    DataError
+        The table suits none of the laws.
+    """
+    given = _named(laws, runs)
+    specs = {n: g.law if isinstance(g, Fit) else g for n, g in given.items()}
+    same_question(specs)
+    check_weights(prior_weights, specs)
+    fits, failed = _fitted(given, runs, likelihood, method=method, seed=seed, progress=progress)
+    return assess(fits, failed=failed, prior_weights=prior_weights, progress=progress)
+
+
+def assess(
+    fits: Mapping[str, Fit],
+    *,
+    failed: Mapping[str, str] | None = None,
+    prior_weights: Mapping[str, float] | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Compare fits; see `compare`. `failed` says why further laws have none."""
+    from bayescale.answers.scores.loo import Lfo, lfo, loo
+    from bayescale.studies.compare.average import stack
+    from bayescale.studies.compare.verdict import cautions, verdict_of
+
+    failed = dict(failed or {})
+    same_rows({n: f.runs for n, f in fits.items()})
+    evidence: dict[str, Evidence] = {}
+    loos: dict[str, Loo] = {}
+    lfos: dict[str, Lfo] = {}
+    shifts: dict[str, np.ndarray] = {}
+    entries: dict[str, dict[str, Any]] = {n: {"seconds": np.nan, "converged": False, "trusted": False} for n in failed}
+    warnings = [f"{n} could not be fitted: {why}" for n, why in failed.items()]
+    for done, (name, fit) in enumerate(fits.items()):
+        progress("scores", done, len(fits))
+        begun = time.perf_counter()
+        entry: dict[str, Any] = {"converged": fit.converged, "trusted": False, **_quality(fit)}
+        if fit.converged:
+            evidence[name] = log_evidence(fit)
+            shifts[name], k_hat = evidence_shifts(fit)
+            if k_hat > 0.7:
+                warnings.append(f"{name}: how its evidence hangs on the priors is known roughly (k-hat {k_hat:.2f})")
+            loos[name] = loo(fit)
+            try:
+                lfos[name] = lfo(fit)
+            except DataError as error:
+                lfos[name] = Lfo(np.nan, np.nan, np.empty(0), np.zeros(fit.runs.rows, bool), (str(error),))
+            entry |= {
+                "log_evidence": evidence[name].log_evidence,
+                "log_evidence_se": evidence[name].se,
+                "elpd_loo": loos[name].elpd,
+                "elpd_loo_se": loos[name].se,
+                "elpd_lfo": lfos[name].elpd,
+                "elpd_lfo_se": lfos[name].se,
+                "trusted": evidence[name].trusted,
+            }
+            warnings += [f"{name}: {w}" for w in (*evidence[name].warnings, *loos[name].warnings, *lfos[name].warnings)]
+        else:
+            warnings.append(f"{name} has not converged and is left out: {fit.failures[0]}")
+        entry["seconds"] = fit.seconds.get("total", np.nan) + time.perf_counter() - begun
+        entries[name] = entry
+    progress("scores", len(fits), len(fits))
+    table = pd.DataFrame.from_dict(entries, orient="index").reindex(columns=pd.Index(COLUMNS))
+    table.index.name = "law"
+    for column in COLUMNS[:-2]:
+        table[column] = table[column].astype(float)
+    for column in COLUMNS[-2:]:
+        table[column] = table[column].astype(bool)
+    table = table.sort_values("log_evidence", ascending=False, na_position="last", kind="stable")
+    usable = list(table.index[np.isfinite(table["log_evidence"])])
+    if usable:
+        _weigh(table, usable, prior_weights)
+        table.loc[usable, "weight"] = stack(np.column_stack([loos[n].pointwise for n in usable]))
+        ahead = [n for n in usable if np.isfinite(lfos[n].elpd)]
+        if ahead:
+            table.loc[usable, "weight_lfo"] = 0.0
+            table.loc[ahead, "weight_lfo"] = stack(np.column_stack([lfos[n].pointwise for n in ahead]))
+    sensitivity = pd.DataFrame({n: shifts[n] for n in usable}, index=[f"{p:.3g}" for p in POWERS]).T
+    warnings += cautions(table, sensitivity)
+    checks, doubts = nested(fits, evidence)
+    verdict = verdict_of(table, sensitivity, fits, prior_weights)
+    return Comparison(table, dict(fits), evidence, sensitivity, verdict, (*warnings, *doubts), checks)
+
+
+def _weigh(table: pd.DataFrame, usable: list[str], prior_weights: Mapping[str, float] | None) -> None:
+    """Bayes factors and posterior probabilities from the evidences."""
+    values = table.loc[usable, "log_evidence"].to_numpy()
+    table.loc[usable, "log_bayes_factor"] = values - values[0]
+    prior = np.array([(prior_weights or {}).get(n, 1.0) for n in usable])
+    if not prior.any():
+        raise DataError(f"none of the laws that converged has a prior weight; those that did: {', '.join(usable)}")
+    mass = prior * np.exp(values - values[prior > 0].max())
+    table.loc[usable, "probability"] = mass / mass.sum()
+
+
+def _quality(fit: Fit) -> dict[str, float]:
+    """Residual scale, tail index and share of the variance of the log metric that the median curve explains."""
+    from bayescale.answers.predict import evaluate_draws
+
+    median = {n: float(np.median(x)) for n, x in fit.constants.items()}
+    rows = dict(fit.runs.inputs)
+    curve = np.median(evaluate_draws(fit, fit.law.metric, rows), axis=0)
+    observed = np.log(fit.runs.observed)
+    residual = observed - np.log(curve)
+    return {
+        "sigma": median.get("sigma", float("nan")),
+        "nu": median.get("nu", float("nan")),
+        "r2": float(1 - (residual**2).sum() / ((observed - observed.mean()) ** 2).sum()),
+    }
+
+
+def _named(given: Any, runs: Any) -> dict[str, Law | Fit]:
+    if given is None:
+        if runs is None:
+            raise UsageError("give laws or fits to compare, or a table of runs that suitable laws are found for")
+        return {n: law() for n, law in suitable(runs).items()}
+    if isinstance(given, str | Law | Fit) or not isinstance(given, Iterable):
+        raise UsageError("give at least two laws or fits to compare, as a list or as a mapping of names to laws")
+    if isinstance(given, Mapping):
+        found = {str(n): g if isinstance(g, Fit) else law_from(g) for n, g in given.items()}
+    else:
+        found = {}
+        for spec in (g if isinstance(g, Fit) else law_from(g) for g in given):
+            law = spec.law if isinstance(spec, Fit) else spec
+            name = law.name
+            if name in found:
+                name = f"{name}{repr(law)[len(type(law).__name__) :]}" if "()" not in repr(law) else name
+            if name in found and isinstance(spec, Fit):
+                name = f"{name}, {spec.likelihood.name}"
+            if name in found:
+                raise UsageError(f"{name} is given twice; give a mapping of names to laws to tell them apart")
+            found[name] = spec
+    if len(found) < 2:
+        raise UsageError(f"a comparison needs at least two laws; found {', '.join(found) or 'none'}")
+    return found
+
+
+def suitable(runs: Any) -> dict[str, type[Law]]:
+    """The laws that a table has the inputs and the metric for: of those, the largest group that shares its inputs.
+
+    Of laws with one formula and the same priors, which no evidence can tell apart, only the first; none that is
+    compared by name only.
+
+    Raises
+    ------
+    DataError
+        There are fewer than two.
+    """
+    table = read_runs(runs)
+    groups: dict[tuple[Any, ...], dict[str, type[Law]]] = {}
+    for name, law in laws().items():
+        if {*law.inputs, law.metric} <= set(table.columns) and not law.by_name_only:
+            group = groups.setdefault((law.metric, *sorted(law.inputs)), {})
+            if not any(alike(law, other) for other in group.values()):
+                group[name] = law
+    best = max(groups.values(), key=lambda g: (len(g), len(next(iter(g.values())).inputs)), default={})
+    if len(best) < 2:
+        found = ", ".join(best) or "none"
+        raise DataError(f"the table has the columns of {len(best)} laws ({found}); a comparison needs two")
+    return best
+
+
+def _fitted(
+    given: Mapping[str, Law | Fit], runs: Any, likelihood: Any, **settings: Any
+) -> tuple[dict[str, Fit], dict[str, str]]:
+    """Check that all have the same rows, and fit what is not fitted yet and the table can determine."""
+    tables: dict[str, Observations] = {}
+    failed: dict[str, str] = {}
+    to_fit = {n: g for n, g in given.items() if isinstance(g, Law)}
+    if to_fit and runs is None:
+        raise UsageError(f"give the table of runs to fit {', '.join(to_fit)} to")
+    table = read_runs(runs) if isinstance(runs, str | Path) else runs
+    scatter = likelihood_from(likelihood)
+    error: DataError | None = None
+    for name, spec in given.items():
+        if isinstance(spec, Fit):
+            tables[name] = spec.runs
+            continue
+        try:
+            tables[name] = observations(
+                table, inputs=spec.inputs, metric=spec.metric, constants=len(spec.free), law=spec.name
+            )
+        except DataError as refused:
+            failed[name], error = str(refused), refused
+    if not tables and error is not None:
+        raise error
+    same_rows(tables)
+    fits = {
+        n: g if isinstance(g, Fit) else fit_law(g, table, likelihood=scatter, **settings)
+        for n, g in given.items()
+        if n in tables
+    }
+    return fits, failed

@@ -1,0 +1,160 @@
+"""A comparison in words: how strong the evidence is, how it hangs on the priors, and the table as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from bayescale import intervals
+from bayescale.answers.scores.power_scaling import POWERS
+from bayescale.errors import printable
+
+if TYPE_CHECKING:
+    from bayescale.fit import Fit
+    from bayescale.studies.compare import Comparison
+
+WORDS = ((2.0, "not worth more than a bare mention"), (6.0, "positive"), (10.0, "strong"), (np.inf, "very strong"))
+"""Kass & Raftery 1995, section 3.2: words for twice the natural log of a Bayes factor, up to each bound."""
+
+
+def strength(log_bayes_factor: float) -> str:
+    """Kass & Raftery's words for a natural log Bayes factor, whatever its sign."""
+    return next(word for bound, word in WORDS if 2 * abs(log_bayes_factor) <= bound)
+
+
+def factor_range(sensitivity: pd.DataFrame, table: pd.DataFrame, best: str, other: str) -> tuple[float, float]:
+    """Least and greatest log Bayes factor of `best` against `other`, as the priors of either or both are scaled."""
+    base = float(table["log_evidence"][best] - table["log_evidence"][other])
+    a, b = sensitivity.loc[best].to_numpy(), sensitivity.loc[other].to_numpy()
+    changes = np.concatenate([a, -b, a - b])
+    return base + float(changes.min()), base + float(changes.max())
+
+
+def verdict_of(
+    table: pd.DataFrame, sensitivity: pd.DataFrame, fits: Mapping[str, Fit], prior_weights: Mapping[str, float] | None
+) -> str:
+    """One sentence: which law the rows support, how strongly, and how that depends on the priors."""
+    usable = list(sensitivity.index)
+    if not usable:
+        return "No law converged: there is nothing to compare."
+    best = usable[0]
+    rows = fits[best].runs.rows
+    if len(usable) == 1:
+        return f"Only {best} converged: there is nothing to compare it with."
+    other = usable[1]
+    factor = float(table["log_evidence"][best] - table["log_evidence"][other])
+    error = _joint_error(table, best, other)
+    low, high = factor_range(sensitivity, table, best, other)
+    word = strength(factor)
+    said = f"evidence {word}" if word.startswith("not") else f"{word} evidence"
+    weights = "equal prior weights" if not prior_weights else "the prior weights given"
+    share = _share(float(table["probability"][best]))
+    text = (
+        f"These {rows} rows are {said} for {best} over {other}, the next best "
+        f"(log Bayes factor {factor:.2f} +- {error:.2f}; probability {share} with {weights})"
+    )
+    powers = f"{POWERS[0]:g} to {POWERS[-1]:g}"
+    span = f"priors power-scaled from {powers} move the log Bayes factor between {low:.2f} and {high:.2f}"
+    if low < 0:
+        text += f", but it hangs on the priors: {span}, which turns the verdict around"
+    elif strength(low) != word:
+        text += f"; {span}, at its least {strength(low)}"
+    else:
+        text += f"; it does not hang on the priors: {span}"
+    doubted = [n for n in (best, other) if not table["trusted"][n]]
+    if doubted:
+        text += f"; but the evidence of {' and '.join(doubted)} is not to be trusted"
+    return text + "."
+
+
+def cautions(table: pd.DataFrame, sensitivity: pd.DataFrame) -> list[str]:
+    """Warnings that come of the laws taken together."""
+    found: list[str] = []
+    usable = list(sensitivity.index)
+    if len(usable) < 2:
+        return found
+    best = usable[0]
+    for other in usable[1:]:
+        low, _ = factor_range(sensitivity, table, best, other)
+        if low < 0:
+            found.append(
+                f"the order of {best} and {other} hangs on the priors: with their densities raised to powers between "
+                f"{POWERS[0]:g} and {POWERS[-1]:g} the log Bayes factor falls to {low:.2f}"
+            )
+        error = _joint_error(table, best, other)
+        factor = -float(table["log_bayes_factor"][other])
+        if factor < 3 * error:
+            found.append(
+                f"{best} and {other} cannot be told apart: log evidences are apart by {factor:.3f} +- {error:.3f}"
+            )
+    scores = {"elpd_loo": "leaving rows out one at a time", "elpd_lfo": "forecasting the largest budgets"}
+    for column, what in scores.items():
+        values = table.loc[usable, column]
+        if values.notna().sum() > 1 and values.idxmax() != best:
+            gap = float(values.max() - values[best])
+            found.append(f"{what} favours {values.idxmax()} over {best} by {gap:.1f} nats, unlike the evidence")
+    return found
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """A comparison on one screen: verdict, table, what to distrust."""
+    from bayescale.text.fit import wrapped
+
+    fit = next(iter(comparison.fits.values()))
+    rows = []
+    for name, row in comparison.table.iterrows():
+        if not row.converged:
+            rows.append((str(name), "NOT CONVERGED", *[""] * 8, _seconds(row.seconds)))
+            continue
+        mark = "" if row.trusted else " ?"
+        rows.append(
+            (
+                str(name),
+                f"{row.log_evidence:.2f} +- {row.log_evidence_se:.2f}{mark}",
+                f"{row.log_bayes_factor:.2f}",
+                _share(row.probability),
+                f"{row.elpd_loo:.1f} +- {row.elpd_loo_se:.1f}",
+                f"{row.weight:.2f}",
+                "" if np.isnan(row.elpd_lfo) else f"{row.elpd_lfo:.1f} +- {row.elpd_lfo_se:.1f}",
+                f"{row.sigma:.3g}",
+                "" if np.isnan(row.nu) else f"{row.nu:.2g}",
+                f"{row.r2:.4f}",
+                _seconds(row.seconds),
+            )
+        )
+    header: tuple[str, ...] = ("law", "log evidence", "log BF", "probability", "elpd loo", "stacking", "elpd largest")
+    header += ("sigma", "nu", "R2", "s")
+    lines = [printable(f"{len(comparison.table)} laws on {comparison.rows} rows of {fit.runs.source}"), ""]
+    lines += [line.removeprefix("  - ").removeprefix("    ") for line in wrapped((comparison.verdict,))]
+    lines += ["", *intervals.aligned(rows, header)]
+    if comparison.checks:
+        lines += ["", "Checked:", *wrapped(comparison.checks)]
+    if comparison.warnings:
+        lines += ["", "Mind:", *wrapped(comparison.warnings)]
+    return "\n".join(lines)
+
+
+def _joint_error(table: pd.DataFrame, best: str, other: str) -> float:
+    return float(np.hypot(table["log_evidence_se"][best], table["log_evidence_se"][other]))
+
+
+def _share(probability: float) -> str:
+    if probability > 0.9995:
+        return "> 0.999"
+    return f"{probability:.3f}" if probability >= 0.0005 else "< 0.001"
+
+
+def _seconds(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.1f}"
+
+
+def average_text(comparison: Comparison, rule: str, table: pd.DataFrame) -> str:
+    """What an average is over, and how much of its variance lies between the laws."""
+    shares = comparison.weights(rule)
+    over = ", ".join(f"{n} {w:.3f}" for n, w in sorted(shares.items(), key=lambda item: -item[1]))
+    between = table["sd_between"] ** 2 / table["sd"] ** 2
+    span = f"{between.min():.0%} to {between.max():.0%}" if len(between) > 1 else f"{between.iloc[0]:.0%}"
+    return f"Averaged by {rule} over {over}; {span} of the variance lies between laws."

@@ -1,0 +1,113 @@
+"""What people read: a fit, predictions and allocations as a screen of text."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayescale import intervals
+from bayescale.errors import printable
+
+if TYPE_CHECKING:
+    from bayescale.fit import Fit
+
+WIDTH = 80
+
+
+def fit_text(fit: Fit, interval: float = intervals.INTERVAL) -> str:
+    """A fit on one screen: verdict, constants with intervals, derived quantities, what to distrust."""
+    from bayescale.law.labels import groups_rows
+
+    table = fit.summary(interval)
+    lines = [
+        f"{fit.law.name}: {fit.law.formula()}",
+        *textwrap.wrap(printable(f"{fit.runs.rows} rows of {fit.runs.source}"), WIDTH),
+        f"log {fit.law.metric} scatters about the log of the law: {fit.likelihood.name}",
+        "",
+        *_verdict(fit),
+        "",
+    ]
+    rows = []
+    of_groups = groups_rows(fit)
+    for name, row in table.iterrows():
+        median, span = intervals.interval_text(row.to_dict())
+        quality = ("", "") if pd.isna(row.r_hat) else (f"{row.r_hat:.3f}", f"{min(row.ess_bulk, row.ess_tail):.0f}")
+        if str(name) not in of_groups.hidden:
+            rows.append((str(name), median, span, *quality))
+    rows.sort(key=lambda row: row[0] in of_groups.names)  # the population's first
+    lines += intervals.aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
+    for sentence in of_groups.sentences:
+        lines += textwrap.wrap(printable(sentence), WIDTH)
+    told, free = fit.identifiability.rank, len(fit.identifiability.table)
+    lines += ["", f"Beyond its priors, the rows determine {told:.1f} of the law's {free} constants."]
+    rest = fit.warnings[len(fit.failures) :]
+    if rest:
+        lines += ["", "Mind:", *wrapped(rest)]
+    return "\n".join(lines)
+
+
+def _verdict(fit: Fit) -> list[str]:
+    chains, draws = fit.samples.z.shape[:2]
+    how = (
+        f"{fit.samples.method}, {chains} chains of {draws} draws, seed {fit.seed}, {fit.seconds.get('total', 0):.1f} s"
+    )
+    if fit.converged:
+        return [f"Converged ({how})."]
+    return [f"NOT CONVERGED ({how}): these numbers are no answer.", *wrapped((*fit.failures, *_remedy(fit)))]
+
+
+def _remedy(fit: Fit) -> tuple[str, ...]:
+    """What may still be done where chains only mix slowly."""
+    from bayescale.posterior.policy import R_HAT_HOPELESS, Effort
+
+    draws, stats = fit.samples.z.shape[1], fit.samples.stats
+    lost = max(q["r_hat"] for q in fit.samples.diagnostics.values()) > R_HAT_HOPELESS
+    if draws < Effort().limit or lost or "diverging" not in stats or stats["diverging"].any():
+        return ()
+    return (f"the chains mix slowly: more draws may do, limit={2 * draws} (--limit {2 * draws})",)
+
+
+def wrapped(sentences: tuple[str, ...]) -> list[str]:
+    """Sentences as an indented list."""
+    lines: list[str] = []
+    for sentence in sentences:
+        lines += textwrap.wrap(printable(sentence), WIDTH, initial_indent="  - ", subsequent_indent="    ")
+    return lines
+
+
+def predictions_text(table: pd.DataFrame, interval: float) -> str:
+    """A table of `predict` as text."""
+    inputs = list(table.columns[: list(table.columns).index("quantity")])
+    rows = []
+    for _, row in table.iterrows():
+        median, span = intervals.interval_text(row.to_dict())
+        beyond = max((float(row[c]), c.removeprefix("decades_")) for c in table.columns if c.startswith("decades_"))
+        outside = f"{beyond[0]:.1f} in {beyond[1]}" if beyond[0] > 0 else "inside"
+        place = (row[n] if isinstance(row[n], str) else f"{row[n]:.4g}" for n in inputs)
+        rows.append((*place, str(row.quantity).replace("_", " "), median, span, outside))
+    header = (*inputs, "", "median", f"{interval:.0%} interval", "decades beyond data")
+    return "\n".join(intervals.aligned(rows, header))
+
+
+def allocations_text(table: pd.DataFrame, interval: float) -> str:
+    """A table of `allocate` or `penalty` as text, a block for each budget."""
+    points = list(table.columns[: list(table.columns).index("quantity")])
+    blocks = []
+    for key, part in table.groupby(points, sort=False):
+        title = ", ".join(f"{n} = {v:.4g}" for n, v in zip(points, key, strict=True))
+        if "probability" in part:
+            title += f" (reachable in {part.probability.iloc[0]:.0%} of draws)"
+        rows = []
+        for _, row in part.iterrows():
+            median, span = _short(row)
+            rows.append((f"  {str(row.quantity).replace('_', ' ')}", median, span))
+        blocks.append("\n".join([title, *intervals.aligned(rows, ("", "median", f"{interval:.0%} interval"))]))
+    return "\n\n".join(blocks)
+
+
+def _short(row: pd.Series) -> tuple[str, str]:
+    if row.quantity in ("N", "D", "C", "tokens_per_parameter"):
+        return f"{row['median']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}"
+    return intervals.interval_text(row.to_dict())
