@@ -1,8 +1,8 @@
 """Loss along a whole training run, from the learning rates that it had: a schedule's decays add to what steps bring.
 
 S is a step and ``schedule`` the run's schedule as text (`bayescale.runs.schedule`). At the centre, eta0 is the
-geometric mean of the schedules' peaks and S1_0 = eta0 S0. Formulas sum over the changes of the rate before the step: it falls by
-drop to rate, and since then the rates sum to since and n steps were made.
+geometric mean of the schedules' peaks and S1_0 = eta0 S0. Formulas sum over the changes of the rate before the step:
+it falls by drop to rate, and since then the rates sum to since and n steps were made.
 """
 
 from math import log

@@ -18,11 +18,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayescale import law
 from bayescale.fit import Fit, fit
-from bayescale.law import Law, Param, laws
+from bayescale.law import Law, Param, law, laws
 from bayescale.likelihood import Normal
-from bayescale.posterior import target as target_module
+from bayescale.posterior import density as target_module
 from bayescale.posterior.density import Data, Target, centre_of, padded
 from bayescale.runs import read_runs
 from bayescale.studies.calibrate.design import METRICS

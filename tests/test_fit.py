@@ -14,7 +14,7 @@ from bayescale.errors import DataError, NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.likelihood import Normal
 from bayescale.models import Chinchilla
-from bayescale.posterior import programs
+from bayescale.posterior import compiled as programs
 
 BUDGET = 5.76e23
 """Of Chinchilla 70B and Gopher 280B, FLOPs."""

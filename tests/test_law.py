@@ -15,9 +15,9 @@ import pytest
 from conftest import CENTRES, EVERY, SHIPPED, VALLEYS
 from numpyro import handlers
 
-from bayescale import law as law_module
 from bayescale.errors import UsageError
 from bayescale.law import PF_DAY, Centre, Law, Param, checked_inputs, derived, evaluate, laws, setting_text, stated
+from bayescale.law import law as law_module
 from bayescale.law.prior_text import law_from
 from bayescale.likelihood import StudentT
 from bayescale.models import (

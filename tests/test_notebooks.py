@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bayescale import law
+from bayescale.law import law
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 

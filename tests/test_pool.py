@@ -15,10 +15,10 @@ from conftest import shared_data
 from scipy import special, stats
 
 import bayescale as bs
-from bayescale import law as law_module
 from bayescale.cli import main
 from bayescale.fit import Fit, fit
 from bayescale.law import evaluate
+from bayescale.law import law as law_module
 from bayescale.law.labels import by_groups, coded
 from bayescale.law.pool import Grouping, Pooled, pooled
 from bayescale.likelihood import StudentT

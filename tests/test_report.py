@@ -16,11 +16,11 @@ import pandas as pd
 import pytest
 
 import bayescale as bs
-from bayescale import law as law_module
 from bayescale.cli import main
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import Law, Param
+from bayescale.law import law as law_module
 from bayescale.report import render, report, words
 from bayescale.report.checklist import OPEN
 from bayescale.report.content import spread_out

@@ -16,8 +16,8 @@ import numpyro.distributions as dist
 import pytest
 from conftest import EVERY
 
-from bayescale import law as law_module
 from bayescale.law import Law, Param, evaluate, laws
+from bayescale.law import law as law_module
 from bayescale.likelihood import StudentT
 from bayescale.posterior.density import target_of
 from bayescale.report.javascript import UntranslatableError, law_function

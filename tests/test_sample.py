@@ -9,7 +9,7 @@ import pytest
 
 from bayescale.datasets import load
 from bayescale.fit import fit
-from bayescale.posterior import sample as policy
+from bayescale.posterior import policy
 from bayescale.posterior.policy import Effort, quality, sample, shortfalls
 
 

@@ -14,11 +14,11 @@ import pytest
 import xarray
 
 import bayescale
-from bayescale import law as law_module
-from bayescale import storage
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
+from bayescale.law import law as law_module
 from bayescale.law.prior_text import law_from
+from bayescale.storage import fit as storage
 from bayescale.storage.fit import load
 
 
