@@ -123,8 +123,7 @@ class Law:
     name: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()
-    offsets: ClassVar[Mapping[str, str]] = {}  # of a pooled law: a latent vector of offsets -> the site of their unit
-    leaning: ClassVar[Mapping[str, str]] = {}  # those of them that are factors on the law -> the column of their groups
+    latent: ClassVar[tuple[Any, ...]] = ()  # a law by itself has no fields; see `bayescale.law.varying`
 
     def __init_subclass__(cls, register: bool = True) -> None:
         own = [n for n, kind in inspect.get_annotations(cls).items() if kind is Param or kind == "Param"]
@@ -153,7 +152,7 @@ class Law:
             value = constants.get(name, getattr(type(self), name))
             object.__setattr__(self, name, _constant(self, name, value))
         for name in self.fields:
-            _follow(self, name)
+            self.tied_to(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"laws are immutable; use law.replace({name}=...)")
@@ -185,6 +184,27 @@ class Law:
         """The constants that have a prior, in the order of declaration."""
         return tuple(n for n, v in self.items() if isinstance(v, Distribution | Stated))
 
+    def tied_to(self, name: str) -> str:
+        """The constant at the end of a chain of ties; itself where it is not tied.
+
+        Raises
+        ------
+        UsageError
+            The chain is a circle.
+        """
+        seen = [name]
+        while isinstance(value := getattr(self, seen[-1]), str):
+            if value in seen:
+                raise UsageError(
+                    f"law {self.name}: {' = '.join([*seen, value])} is a circle; pin one or give it a prior"
+                )
+            seen.append(value)
+        return seen[-1]
+
+    def at(self, **inputs: Any) -> Any:
+        """The metric at one point; traceable, no checks."""
+        return getattr(self, self.metric)(**inputs)
+
     def replace(self, **constants: Param) -> Any:
         """A copy with some constants replaced: a prior, a number, another constant's name, or draws."""
         return type(self)(**{**dict(self.items()), **constants})
@@ -202,9 +222,9 @@ class Law:
         for name, value in values.items():
             if isinstance(value, Stated):
                 quantity = numpyro.sample(f"{name}_stated", value.prior)
-                resolved = self.drawn({n: v for n, v in _tied(values).items() if not isinstance(v, Stated | str)})
+                resolved = self.drawn({n: v for n, v in tied(values).items() if not isinstance(v, Stated | str)})
                 values[name] = numpyro.deterministic(name, value.constant(quantity, resolved, at))
-        return self.drawn(_tied(values))
+        return self.drawn(tied(values))
 
     def drawn(self, constants: Mapping[str, Any]) -> Any:
         """The law with `constants` for its own, traced or not, unchecked; pinned ones stay."""
@@ -257,7 +277,7 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
     names = tuple(inspect.signature(getattr(type(law), method)).parameters)[1:]
     arrays = checked_inputs(law.name, names, inputs)
     if any(isinstance(v, str) for _, v in law.items()):
-        law = law.drawn(_tied(dict(law.items())))
+        law = law.drawn(tied(dict(law.items())))
     with jax.enable_x64(True):
         if not names:
             return jnp.asarray(getattr(law, method)())
@@ -267,8 +287,10 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
         return at_rows(law, {n: jnp.asarray(x, float) for n, x in numbers.items()}, method).reshape(shape)
 
 
-def at_rows(law: Law, inputs: Mapping[str, Any], method: str | None = None) -> jax.Array:
+def at_rows(law: Any, inputs: Mapping[str, Any], method: str | None = None) -> jax.Array:
     """The law at each row of `inputs` (arrays of one length); traceable, no checks."""
+    if law.latent:
+        return law.at_rows(inputs, method)
     formula = getattr(type(law), method or law.metric)
     values: jax.Array = jax.vmap(lambda law, row: formula(law, **row), in_axes=(None, 0))(law, dict(inputs))
     return values
@@ -332,17 +354,9 @@ def _constant(law: Law, name: str, value: Any) -> Any:
     return float(value) if isinstance(value, int) else value
 
 
-def _follow(law: Law, name: str) -> str:
-    """The field at the end of a chain of ties."""
-    seen = [name]
-    while isinstance(value := getattr(law, seen[-1]), str):
-        if value in seen:
-            raise UsageError(f"law {law.name}: {' = '.join([*seen, value])} is a circle; pin one or give it a prior")
-        seen.append(value)
-    return seen[-1]
+def tied(values: dict[str, Any]) -> dict[str, Any]:
+    """Constants with the value of the one that they are tied to, where that is so."""
 
-
-def _tied(values: dict[str, Any]) -> dict[str, Any]:
     def value(name: str) -> Any:
         return value(values[name]) if isinstance(values[name], str) else values[name]
 

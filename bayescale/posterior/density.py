@@ -15,9 +15,12 @@ from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import log_density
 
 from bayescale.law import Centre, Law, at_rows
+from bayescale.law.tracing import TRACING
+from bayescale.law.varying import Varying
 from bayescale.law.prior_text import distribution_text
 from bayescale.likelihood import Likelihood
-from bayescale.posterior.compiled import TRACING, Program
+from bayescale.posterior.compiled import Program
+from bayescale.posterior.coordinates import Conditioning, Coordinates, Straightening, Whitening, whitening
 from bayescale.runs.schedule import NODES, as_numbers, peaks
 
 BATCH = 256
@@ -25,6 +28,9 @@ BATCH = 256
 
 PRIOR_DRAWS = 1000
 """How many prior draws a fit makes: to start from, to scale by, and to show."""
+
+FRESH = 11
+"""The stream of random numbers with which fields go on beyond a table."""
 
 _CACHED: dict[Any, Target] = {}
 KEPT = 12
@@ -93,47 +99,6 @@ def padded_inputs(inputs: Mapping[str, np.ndarray], size: int, centre: Centre) -
     return found
 
 
-class Line(NamedTuple):
-    """Coordinates y in which the law's constants do not narrow as the scatter shrinks.
-
-    With few rows the scale of the scatter is uncertain and the law's constants are known in proportion to
-    it: a funnel, on which a single metric fails. In direction i, an eigenvector of the data's information in
-    units of the prior's spread, the posterior reaches 1/sqrt(information_i (scale_mode/scale)^2 + 1) when
-    linear; y divides that out. Directions that only the prior holds stay as they are.
-
-    Attributes
-    ----------
-    centre : ndarray, shape (p,)
-        The law's coordinates at the mode.
-    basis, inverse : ndarray, shape (p, p)
-        The directions, as columns in coordinates z, and the inverse of that matrix.
-    log_information : ndarray, shape (p,)
-        Log of the data's information along each, at the mode's scale.
-    log_scale : float
-        Log of the scatter's scale at the mode.
-    share, log_spread : ndarray, shape (o,)
-        Of each offset of a pooled law: how much of what is known of it the data say, from 0 to 1, and the log of the
-        spread that is its unit, where that was found. An offset is z = y (spread found / spread)^share: one that the
-        data determine stays where it is as the spread varies, and one that they do not stays in units of it
-        (Gorinova, Moore & Hoffman 2020, arXiv:1906.03028, section 4).
-    lean, height, places : ndarray, shape (o,), (o,), (input, o)
-        Of each offset that is a factor on the law: how far it gives way as the law moves at its rows, from 0 to 1, the
-        log of the law there at the mode, and where they are. Rows that determine a group's level determine the product
-        of the law and its factor, so that y is of that product.
-    """
-
-    centre: np.ndarray
-    basis: np.ndarray
-    inverse: np.ndarray
-    log_information: np.ndarray
-    log_scale: Any
-    share: Any = np.zeros(0)
-    log_spread: Any = np.zeros(0)
-    lean: Any = np.zeros(0)
-    height: Any = np.zeros(0)
-    places: Any = np.zeros((0, 0))
-
-
 class Target:
     """A law and a likelihood as a density of unconstrained coordinates z, shape (d,).
 
@@ -146,33 +111,38 @@ class Target:
     sites : dict
         Latent sites: name -> (transform from the real line, size).
     law_index : ndarray of int, shape (p,)
-        Which coordinates are the law's.
+        Which coordinates are the law's own constants.
     scale_index : int or None
         Which coordinate is the scatter's scale; None where it is pinned.
-    offset_index, spread_index : ndarray of int, shape (o,)
-        Which coordinates are the offsets of a pooled law whose spread is free, and which is the spread of each.
+    unit_index : ndarray of int, shape (u,)
+        Which coordinates are the standard normal numbers of the law's fields, in the order of the fields.
+    own_index : ndarray of int, shape (g, k)
+        Those among them of groups that share no row, k of each group: of the column that has the most groups.
     """
 
-    def __init__(self, law: Law, likelihood: Likelihood) -> None:
+    def __init__(self, law: Law | Varying, likelihood: Likelihood) -> None:
         self.law, self.likelihood = law, likelihood
         # found here and not when first asked for: programs are traced in several threads
         self.sites = self._find_sites()
         starts = np.cumsum([0, *(size for _, size in self.sites.values())])
         noise = {f.name for f in fields(likelihood)}
-        of_law = [np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites) if n not in noise]
-        self.law_index = np.concatenate([*of_law, np.arange(0)])
         self.scale_index = int(starts[list(self.sites).index("sigma")]) if "sigma" in self.sites else None
-        place = {n: np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites)}
-        offsets = {n: s for n, s in law.offsets.items() if s in self.sites}
-        self.offset_index = np.concatenate([*(place[n] for n in offsets), np.arange(0)])
-        self.spread_index = np.concatenate(
-            [*(np.repeat(place[s], len(place[n])) for n, s in offsets.items()), np.arange(0)]
-        )
+        self.place = {n: np.arange(starts[i], starts[i + 1]) for i, n in enumerate(self.sites)}
+        latent = law.latent
+        self.unit_index = np.concatenate([*(self.place[f.name] for f in latent), np.arange(0)])
+        of_fields = {n for f in latent for n in (f.name, f.scale)}
+        of_law = [self.place[n] for n in self.sites if n not in noise and n not in of_fields]
+        self.law_index = np.concatenate([*of_law, np.arange(0)])
+        groups = max((f for f in latent if f.separate), key=lambda f: f.size, default=None)
+        own = [self.place[f.name] for f in latent if groups is not None and f.separate == groups.separate]
+        self.own_index = np.stack(own, axis=1) if own else np.zeros((0, 1), int)
+        self.rest_index = np.concatenate([self.law_index, np.setdiff1d(self.unit_index, self.own_index)])
         self.densities = Program(jax.vmap(jax.value_and_grad(self.straight_log_density), in_axes=(0, None, None)))
         self.bend = Program(jax.vmap(self._bend, in_axes=(0, None, None)))
         self.straighten = Program(jax.vmap(self._straighten, in_axes=(0, None, None)))
         self.prior = Program(jax.vmap(self._prior, in_axes=(0, None)), fast_code=False)
-        self.constants = Program(jax.vmap(self.constrain, in_axes=(0, None)))
+        self.constants = Program(jax.vmap(self.constrain, in_axes=((0, 0), None)))
+        self.linear = Program(self._linear)
         self.curve = Program(jax.vmap(self._curve, in_axes=(0, None)))
         self.new_run = Program(jax.vmap(self._new_run, in_axes=(0, 0, 0)))
         self.log_likelihood = Program(jax.vmap(self._log_likelihood, in_axes=(0, None)))
@@ -232,70 +202,110 @@ class Target:
         values, log_det = self._values(z)
         return log_density(self.model, (data,), {}, values)[0] + log_det
 
-    def _log_stretch(self, z: Any, data: Data, line: Line) -> Any:
+    def _log_stretch(self, z: Any, data: Data, line: Straightening) -> Any:
         """Log of how far each direction reaches at z's scale, over its reach at the mode's, shape (p,)."""
         if self.scale_index is None:
             return jnp.zeros(len(self.law_index))
-        sigma = self.sites["sigma"][0](z[self.scale_index])
-        variance = sigma**2
-        if data.log_se is not None:
-            variance += jnp.sum(jnp.where(data.mask, data.log_se, 0.0) ** 2) / jnp.sum(data.mask)
-        tighter = line.log_scale * 2 - jnp.log(variance)
+        tighter = line.log_scale * 2 - jnp.log(self.variance(z, data))
         return 0.5 * (jnp.logaddexp(line.log_information, 0.0) - jnp.logaddexp(line.log_information + tighter, 0.0))
 
-    def _bend(self, y: Any, data: Data, line: Line) -> tuple[Any, Any]:
-        """From straightened coordinates y to z, with the log Jacobian."""
-        log_stretch = self._log_stretch(y, data, line)
-        along = line.inverse @ (y[self.law_index] - line.centre)
-        z = y.at[self.law_index].set(line.centre + line.basis @ (along * jnp.exp(log_stretch)))
-        log_det = jnp.sum(log_stretch)
-        if len(self.offset_index):
-            log_spread = self.log_spreads(z)
-            narrower = line.share * (line.log_spread - log_spread)
-            shift = line.lean * (self.heights(z, data, line) - line.height) * jnp.exp(-log_spread)
-            z = z.at[self.offset_index].set(z[self.offset_index] * jnp.exp(narrower) - shift)
-            log_det += jnp.sum(narrower)
-        return z, log_det
+    def _bend(self, y: Any, data: Data, at: Coordinates) -> tuple[Any, Any]:
+        """From coordinates y to z, with the log Jacobian."""
+        if isinstance(at, Conditioning):
+            white, unit = self._whitening(y, data, at)
+            rest, own = white.coefficients(y[self.rest_index], y[self.own_index])
+            z = y.at[self.rest_index].set(rest).at[self.own_index].set(own)
+            z = z.at[self.unit_index].divide(unit)
+            log_det = white.log_det - jnp.log(unit).sum()
+            return jnp.where(at.on, z, y), jnp.where(at.on, log_det, 0.0)
+        log_stretch = self._log_stretch(y, data, at)
+        along = at.inverse @ (y[self.law_index] - at.centre)
+        z = y.at[self.law_index].set(at.centre + at.basis @ (along * jnp.exp(log_stretch)))
+        return z, jnp.sum(log_stretch)
 
-    def heights(self, z: Any, data: Data, line: Line) -> Any:
-        """Log of the law, of the population, at the places of a line, shape (o,)."""
-        if not self.law.leaning or "schedule" in self.law.inputs:  # of a schedule there is no middle
-            return jnp.zeros(len(self.offset_index))
+    def _straighten(self, z: Any, data: Data, at: Coordinates) -> Any:
+        if isinstance(at, Conditioning):
+            white, unit = self._whitening(z, data, at)
+            natural = z.at[self.unit_index].multiply(unit)
+            rest, own = white.whitened(natural[self.rest_index], natural[self.own_index])
+            return jnp.where(at.on, z.at[self.rest_index].set(rest).at[self.own_index].set(own), z)
+        along = at.inverse @ (z[self.law_index] - at.centre)
+        back = along * jnp.exp(-self._log_stretch(z, data, at))
+        return z.at[self.law_index].set(at.centre + at.basis @ back)
+
+    def _whitening(self, z: Any, data: Data, at: Conditioning) -> tuple[Whitening, Any]:
+        """The whitening of coefficients at z's scales, and the scale of each unit, shape (u,)."""
+        unit = self.unit_scales(z)
+        precision = jnp.zeros(self.dimension).at[self.unit_index].set(unit**-2.0).at[self.law_index].set(at.precision)
+        weight = 1 / self.variance(z, data)
+        return whitening(at, weight, precision[self.rest_index], precision[self.own_index]), unit
+
+    def unit_scales(self, z: Any) -> Any:
+        """The scale of each standard normal number of the fields, shape (u,)."""
+        scales = []
+        for f in self.law.latent:
+            free = f.scale in self.sites
+            scale = self.sites[f.scale][0](z[self.place[f.scale][0]]) if free else f.prior
+            scales.append(jnp.full(f.size, scale))
+        return jnp.concatenate(scales)
+
+    def variance(self, z: Any, data: Data) -> Any:
+        """Of the scatter of a row's log metric, its measurement's mean one included."""
+        found = 1.0 if self.scale_index is None else self.sites["sigma"][0](z[self.scale_index]) ** 2
+        if self.scale_index is None and isinstance(self.likelihood.sigma, float):
+            found = self.likelihood.sigma**2
+        if data.log_se is not None:
+            rows = jnp.maximum(jnp.sum(data.mask), 1)
+            found += jnp.sum(jnp.where(data.mask, data.log_se, 0.0) ** 2) / rows
+        return found
+
+    def _linear(self, z: Any, data: Data) -> tuple[Any, Any, Any]:
+        """Of each row the log of the law, its slope in the coefficients, and the weight of its residual.
+
+        Shapes (row,), (row, u + p) in the order of `rest_index` and then `own_index`, and (row,): a residual's weight is
+        the slope of its log likelihood over the residual, as in iteratively reweighted least squares.
+        """
+        unit = jnp.ones(self.dimension).at[self.unit_index].set(self.unit_scales(z))
+        order = np.concatenate([self.rest_index, self.own_index.ravel()])
+
+        def log_law(natural: Any) -> Any:
+            values, _ = self._values(z.at[order].set(natural / unit[order]))
+            with handlers.substitute(data=values):
+                law = self.law.sample(data.centre)
+            return jnp.log(at_rows(law, data.inputs))
+
+        natural = (z * unit)[order]
+        mean, slope = log_law(natural), jax.jacfwd(log_law)(natural)
         with handlers.substitute(data=self._values(z)[0]):
-            population = self.law.sample(data.centre).population()
-        return jnp.log(at_rows(population, dict(zip(self.law.inputs, line.places, strict=True))))
+            noise = self.likelihood.sample()
+        residual = jnp.log(data.observed) - mean
+        least = 0.1 * jnp.sqrt(self.variance(z, data))
+        residual = jnp.where(jnp.abs(residual) < least, least, residual)
 
-    def log_spreads(self, z: Any) -> Any:
-        """Log of the spread that is the unit of each offset of a pooled law, shape (o,)."""
-        names = self.coordinates
-        logs = {i: jnp.log(self.sites[names[i]][0](z[i])) for i in dict.fromkeys(self.spread_index.tolist())}
-        return jnp.stack([logs[i] for i in self.spread_index.tolist()])
+        def log_likelihood(at: Any) -> Any:
+            return self.likelihood.scatter(jnp.exp(at), noise, data.log_se).log_prob(data.observed).sum()
 
-    def _straighten(self, z: Any, data: Data, line: Line) -> Any:
-        if len(self.offset_index):
-            log_spread = self.log_spreads(z)
-            wider = line.share * (log_spread - line.log_spread)
-            shift = line.lean * (self.heights(z, data, line) - line.height) * jnp.exp(-log_spread)
-            z = z.at[self.offset_index].set((z[self.offset_index] + shift) * jnp.exp(wider))
-        along = line.inverse @ (z[self.law_index] - line.centre)
-        back = along * jnp.exp(-self._log_stretch(z, data, line))
-        return z.at[self.law_index].set(line.centre + line.basis @ back)
+        weight = jax.grad(log_likelihood)(jnp.log(data.observed) - residual) / residual
+        return mean, slope, jnp.where(data.mask, jnp.maximum(weight, 0.0), 0.0)
 
-    def straight_log_density(self, y: Any, data: Data, line: Line) -> Any:
-        """`log_density` in straightened coordinates, their Jacobian included."""
-        z, log_det = self._bend(y, data, line)
+    def straight_log_density(self, y: Any, data: Data, at: Coordinates) -> Any:
+        """`log_density` in coordinates y, their Jacobian included."""
+        z, log_det = self._bend(y, data, at)
         return self.log_density(z, data) + log_det
 
-    def as_they_are(self) -> Line:
-        """The `Line` that leaves coordinates as they are."""
-        p, none = len(self.law_index), np.zeros(len(self.offset_index))
-        places = np.ones((len(self.law.inputs), len(none)))
-        return Line(
-            np.zeros(p), np.eye(p), np.eye(p), np.full(p, -1e3), np.float64(0.0), none, none, none, none, places
-        )
+    def as_they_are(self) -> Coordinates:
+        """The coordinates z themselves."""
+        p = len(self.law_index)
+        if self.law.latent:
+            m, (g, k) = len(self.rest_index), self.own_index.shape
+            return Conditioning(
+                np.float64(0.0), np.eye(m), np.zeros((g, k, m)), np.zeros((g, k, k)) + np.eye(k), np.zeros(m),
+                np.zeros((g, k)), np.zeros(p), np.ones(p),
+            )  # fmt: skip
+        return Straightening(np.zeros(p), np.eye(p), np.eye(p), np.full(p, -1e3), np.float64(0.0))
 
-    def line_at(self, mode: np.ndarray, hessian: np.ndarray, prior_sd: np.ndarray, data: Data) -> Line:
-        """The `Line` through a mode: `hessian`, shape (d, d), is the log density's there; `prior_sd` has shape (d,)."""
+    def straightening(self, mode: np.ndarray, hessian: np.ndarray, prior_sd: np.ndarray, data: Data) -> Straightening:
+        """Coordinates about a mode: `hessian`, shape (d, d), is the log density's there; `prior_sd` has shape (d,)."""
         rows, unit = self.law_index, prior_sd[self.law_index]
         information, vectors = np.linalg.eigh(-hessian[np.ix_(rows, rows)] * unit[:, None] * unit)
         # in units of the prior's spread the prior's own information is one
@@ -307,26 +317,54 @@ class Target:
             if data.log_se is not None:
                 variance += float(np.mean(data.log_se[data.mask] ** 2))
             log_scale = np.float64(0.5 * np.log(variance))
-        directions = unit[:, None] * vectors
-        return self.as_they_are()._replace(
-            centre=mode[rows],
-            basis=directions,
-            inverse=vectors.T / unit,
-            log_information=log_information,
-            log_scale=log_scale,
+        return Straightening(mode[rows], unit[:, None] * vectors, vectors.T / unit, log_information, log_scale)
+
+    def conditioning(self, z: np.ndarray, prior: np.ndarray, data: Data) -> Conditioning:
+        """Coordinates of a law with fields, linearised at z, shape (d,); `prior` are prior draws, shape (draw, d)."""
+        mean, slope, weight = (np.asarray(x) for x in self.linear(z, data))
+        with jax.enable_x64(True):
+            unit = np.asarray(self.unit_scales(jnp.asarray(z)))
+            weight = weight * float(self.variance(jnp.asarray(z), data))
+        natural = z.copy()
+        natural[self.unit_index] *= unit
+        m, (g, k) = len(self.rest_index), self.own_index.shape
+        natural = natural[np.concatenate([self.rest_index, self.own_index.ravel()])]
+        said = np.where(data.mask, np.log(data.observed) - mean, 0.0) + slope @ natural
+        information, pull = slope.T @ (weight[:, None] * slope), slope.T @ (weight * said)
+        groups = np.arange(g)
+        whole = information[m:, m:].reshape(g, k, g, k)
+        of_law = prior[:, self.law_index]
+        return Conditioning(
+            on=np.float64(1.0),
+            information=information[:m, :m],
+            cross=information[m:, :m].reshape(g, k, m),
+            own=whole[groups, :, groups, :],
+            pull=pull[:m],
+            own_pull=pull[m:].reshape(g, k),
+            mean=of_law.mean(axis=0),
+            precision=1 / np.maximum(of_law.var(axis=0), 1e-12),
         )
 
-    def constrain(self, z: Any, data: Data) -> dict[str, Any]:
-        """The law's and the noise's constants at z: those with a prior, and those tied to them."""
+    def constrain(self, point: tuple[Any, Any], data: Data) -> dict[str, Any]:
+        """The law's and the noise's constants at a point: those with a prior, those tied to them, and what fields give.
+
+        A point is z and the standard normal numbers with which fields go on beyond the table, shape (fresh,).
+        """
+        z, fresh = point
         values, _ = self._values(z)
+        ends = np.cumsum([0, *(f.fresh for f in self.law.latent)])
+        further = {f.name: fresh[a:b] for f, a, b in zip(self.law.latent, ends[:-1], ends[1:], strict=True)}
         with handlers.substitute(data=values):
-            law, noise = self.law.sample(data.centre), self.likelihood.sample()
-        free = {n: v for n, v in law.items() if not isinstance(getattr(self.law, n), float)}
+            law = self.law.sample(data.centre, further) if further else self.law.sample(data.centre)
+            noise = self.likelihood.sample()
+        pinned = {n for n, v in self.law.items() if isinstance(v, float)}
+        free = {n: v for n, v in law.items() if n not in pinned}
         return {**free, **{n: v for n, v in noise.items() if not isinstance(v, float)}}
 
     def law_at(self, constants: Mapping[str, Any]) -> Any:
         """The law at one draw of its constants."""
-        return self.law.drawn({n: v for n, v in constants.items() if n in self.law.fields})
+        pinned = {n: v for n, v in self.law.items() if isinstance(v, float)}
+        return self.law.drawn({**pinned, **{n: v for n, v in constants.items() if n in self.law.fields}})
 
     def _curve(self, constants: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
         return at_rows(self.law_at(constants), inputs)
@@ -344,7 +382,9 @@ class Target:
 
             def one(constants: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
                 law = self.law_at(constants)
-                return at_rows(law, inputs, name) if inputs else jnp.asarray(getattr(law, name)())
+                if inputs:
+                    return at_rows(law, inputs, name)
+                return jnp.asarray(getattr(law.population() if law.latent else law, name)())
 
             self.quantities[name] = Program(jax.vmap(one, in_axes=(0, None)))
         return self.quantities[name]
@@ -365,17 +405,17 @@ class Target:
         keys = np.random.default_rng(seed).integers(0, 2**32, (draws, 2), dtype=np.uint32)
         return np.asarray(self.prior(keys, data))
 
-    def evaluate(self, z: np.ndarray, data: Data, line: Line | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def evaluate(self, z: np.ndarray, data: Data, at: Coordinates | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Log density, shape (n,), and its gradient, shape (n, d), at n points; -inf where it is not finite.
 
-        Points are in coordinates z, or in the straightened ones of `line`.
+        Points are in coordinates z, or in those of `at`.
         """
         batch = batch_size(data)
-        line = self.as_they_are() if line is None else line
+        at = self.as_they_are() if at is None else at
         values, gradients = [], []
         for block in np.split(z, range(batch, len(z), batch)):
             filled = np.concatenate([block, np.repeat(block[-1:], batch - len(block), axis=0)])
-            v, g = self.densities(filled, data, line)
+            v, g = self.densities(filled, data, at)
             values.append(np.asarray(v)[: len(block)])
             gradients.append(np.asarray(g)[: len(block)])
         value, gradient = np.concatenate(values), np.concatenate(gradients)
@@ -383,20 +423,29 @@ class Target:
         value[broken], gradient[broken] = -np.inf, 0.0
         return value, gradient
 
-    def constants_at(self, z: np.ndarray, data: Data) -> dict[str, np.ndarray]:
-        """`constrain` at points of any leading shape (..., d)."""
-        found = in_blocks(self.constants, z.reshape(-1, z.shape[-1]), data)
+    def constants_at(self, z: np.ndarray, data: Data, seed: int = 0) -> dict[str, np.ndarray]:
+        """`constrain` at points of any leading shape (..., d); `seed` is that of the numbers beyond the table."""
+        fresh = np.random.default_rng((seed, FRESH)).standard_normal(
+            (z.size // z.shape[-1], sum(f.fresh for f in self.law.latent))
+        )
+        found = in_blocks(self.constants, (z.reshape(-1, z.shape[-1]), fresh), data)
         order = [n for n in (*self.law.fields, *found) if n in found]
-        return {n: found[n].reshape(z.shape[:-1]) for n in dict.fromkeys(order)}
+        return {n: found[n].reshape(*z.shape[:-1], *found[n].shape[1:]) for n in dict.fromkeys(order)}
 
 
-def in_blocks(program: Program, z: np.ndarray, *rest: Any, size: int = 1000) -> Any:
+def in_blocks(program: Program, points: Any, *rest: Any, size: int = 1000) -> Any:
     """A program's results at n points, in blocks of one size so that it compiles once; each leaf has n rows."""
-    parts = []
-    for block in np.split(z, range(size, len(z), size)):
-        filled = np.concatenate([block, np.repeat(block[-1:], size - len(block), axis=0)])
-        parts.append(jax.tree.map(np.asarray, program(filled, *rest)))
-    return jax.tree.map(lambda *x: np.concatenate(x)[: len(z)], *parts)
+    count = len(jax.tree.leaves(points)[0])
+
+    def block(start: int) -> Any:
+        def filled(x: np.ndarray) -> np.ndarray:
+            part = x[start : start + size]
+            return np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
+
+        return jax.tree.map(np.asarray, program(jax.tree.map(filled, points), *rest))
+
+    parts = [block(start) for start in range(0, count, size)]
+    return jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts)
 
 
 def batch_size(data: Data) -> int:
@@ -404,9 +453,11 @@ def batch_size(data: Data) -> int:
     return int(np.clip(2**23 // len(data.mask), 1, BATCH))
 
 
-def target_of(law: Law, likelihood: Likelihood) -> Target:
+def target_of(law: Law | Varying, likelihood: Likelihood) -> Target:
     """The target of a law and a likelihood; the same one, with its compiled programs, each time."""
-    key = (type(law), tuple(_identity(v) for _, v in law.items()), type(likelihood), repr(likelihood))
+    base = law.law if law.latent else law
+    fields_of_law = tuple(f.key for f in law.latent)
+    key = (type(base), fields_of_law, tuple(_identity(v) for _, v in law.items()), type(likelihood), repr(likelihood))
     target = _CACHED.pop(key, None) or Target(law, likelihood)
     _CACHED[key] = target  # the last in order is the last used
     for old in list(_CACHED)[:-KEPT]:
