@@ -10,7 +10,8 @@ from scipy import optimize, stats
 
 from bayescale.law import laws
 from bayescale.likelihood import StudentT
-from bayescale.posterior.density import Data, centre_of, padded, target_of
+from bayescale.posterior.data import Data, centre_of, padded
+from bayescale.posterior.density import target_of
 from bayescale.posterior.mode import MANY, find_modes, straightened
 
 ANY = Data(inputs={}, observed=np.ones(1), log_se=None, mask=np.ones(1, bool), centre=None)  # type: ignore[arg-type]

@@ -22,10 +22,11 @@ from bayescale.law import law as law_module
 from bayescale.law.labels import by_groups, coded
 from bayescale.law.pool import Grouping, Pooled, pooled
 from bayescale.likelihood import StudentT
+from bayescale.loading import load
 from bayescale.models import Chinchilla, ChinchillaTied
-from bayescale.posterior.density import Target, centre_of, padded, target_of
+from bayescale.posterior.data import centre_of, padded
+from bayescale.posterior.density import Target, target_of
 from bayescale.runs import observations
-from bayescale.storage.fit import load
 from bayescale.studies.compare.comparable import same_question, same_rows
 
 FLOORS = {"books/en": 1.6, "code": 1.2, "web 50%": 1.9}

@@ -13,7 +13,8 @@ from scipy import stats
 
 from bayescale.likelihood import Normal, StudentT
 from bayescale.models import Chinchilla
-from bayescale.posterior.density import Target, centre_of, padded, padded_size, target_of
+from bayescale.posterior.data import centre_of, padded, padded_size
+from bayescale.posterior.density import Target, target_of
 
 
 def test_the_density_is_prior_times_likelihood(exact: Any) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
+from bayescale.posterior.posterior import Posterior
 
 BARELY, NOT = 0.7, 0.9
 """Posterior sd over prior sd above which the rows hardly determine a constant, or not at all."""
@@ -69,7 +67,7 @@ class Identifiability:
         return tuple(told)
 
 
-def identifiability(fit: Fit) -> Identifiability:
+def identifiability(fit: Posterior) -> Identifiability:
     """What the rows tell of each constant beyond its prior.
 
     The prior is taken as normal with the moments of its draws in the unconstrained coordinates in which it is
@@ -78,7 +76,7 @@ def identifiability(fit: Fit) -> Identifiability:
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
 
     Returns
     -------

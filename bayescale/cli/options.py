@@ -157,7 +157,7 @@ def trusted_fit(path: str, law: str | None, *, downstream: bool = False) -> Any:
     UsageError
         The file holds two fits joined by `bayescale downstream`, and the command has no use for them.
     """
-    from bayescale.storage.fit import load
+    from bayescale.loading import load
     from bayescale.studies.downstream import Downstream
 
     fit = load(path, law=law)

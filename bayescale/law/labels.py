@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.law import Law
-from bayescale.law.pool import EFFECT, Grouping, Pooled, pooled, spread
+from bayescale.law.pool import Grouping, Pooled, pooled
 from bayescale.runs import Observations, read_runs
 from bayescale.runs.columns import listed, missing, standard_name
 
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
-
 RESERVED = ("runs", "interval", "weights", "quantity")
 """Names that `predict` and `derive` take for something else."""
-
-SHOWN = 8
-"""Groups of a column that a printed fit lists one by one."""
 
 MOST = 400
 """Groups of all columns together: each is a coordinate of the posterior for every constant that varies by it."""
@@ -183,75 +177,3 @@ def new_effect(law: Any, constants: Mapping[str, np.ndarray]) -> Any:
         if law.base.metric in grouping.constants:
             effect = effect * constants[f"{law.base.metric}[{grouping.members[-1]}]"]
     return effect
-
-
-def group_quantity(fit: Fit, quantity: str) -> dict[str, np.ndarray]:
-    """A derived quantity of each group at every draw, where it differs from the population's: name -> (draw,)."""
-    from bayescale.answers.predict import evaluate_draws
-
-    found: dict[str, np.ndarray] = {}
-    if not isinstance(fit.law, Pooled):
-        return found
-    population = evaluate_draws(fit, quantity, {})
-    for grouping in fit.law.groupings:
-        if set(grouping.constants) == {fit.law.base.metric}:
-            continue
-        draws = evaluate_draws(fit, quantity, {grouping.column: np.arange(1.0, grouping.new + 1)})
-        if not np.array_equal(draws[:, 0], population):
-            found |= {f"{quantity}[{m}]": draws[:, i] for i, m in enumerate(grouping.members)}
-    return found
-
-
-def large_effects(fit: Fit) -> tuple[str, ...]:
-    """Says where effects on the law are so large that they stand in for what the law misses."""
-    law: Any = fit.law
-    told = []
-    for grouping in law.groupings if isinstance(law, Pooled) else ():
-        name = spread(law.base.metric)
-        if law.base.metric in grouping.constants and name in fit.constants:
-            median = float(np.median(fit.constants[name]))
-            if median > EFFECT:
-                told.append(
-                    f"effects of {grouping.column} spread by {median:.0%}, more than runs of one law differ: they "
-                    f"stand in for what {law.base.name} misses along each of them; try a law of another shape"
-                )
-    return tuple(told)
-
-
-class GroupRows(NamedTuple):
-    """How a fit's summary is shown where it has rows of groups.
-
-    Attributes
-    ----------
-    names : set of str
-        Rows of groups, shown after those of the population.
-    hidden : set of str
-        Those among them that are too many to be shown one by one.
-    sentences : list of str
-        What is said of these instead.
-    """
-
-    names: set[str]
-    hidden: set[str]
-    sentences: list[str]
-
-
-def groups_rows(fit: Fit) -> GroupRows:
-    """How the summary of a fit is shown; of a column with more than `SHOWN` groups, what their medians span."""
-    found = GroupRows(set(), set(), [])
-    for grouping in fit.law.groupings if isinstance(fit.law, Pooled) else ():
-        ends = tuple(f"[{m}]" for m in grouping.members)
-        constants = [n for n in fit.constants if n.endswith(ends)]
-        derived = [f"{q}{end}" for q in type(fit.law).quantities() for end in ends]
-        found.names.update(constants, derived)
-        if len(grouping.labels) <= SHOWN:
-            continue
-        found.hidden.update(n for n in (*constants, *derived) if not n.endswith(ends[-1]))
-        for constant in dict.fromkeys(n[: n.index("[")] for n in constants):
-            medians = [float(np.median(fit.constants[f"{constant}{end}"])) for end in ends[:-1]]
-            low, high = int(np.argmin(medians)), int(np.argmax(medians))
-            found.sentences.append(
-                f"{constant} of {len(medians)} groups by {grouping.column}: medians from {medians[low]:.4g} "
-                f"({grouping.labels[low]}) to {medians[high]:.4g} ({grouping.labels[high]}); summary() lists them."
-            )
-    return found

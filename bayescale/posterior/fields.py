@@ -10,7 +10,8 @@ from __future__ import annotations
 import jax
 import numpy as np
 
-from bayescale.posterior.density import Data, Line, Target, in_blocks
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Line, Target, in_blocks
 from bayescale.posterior.mode import Mode, climb, find_modes, hessian_at
 
 ROUNDS = 12

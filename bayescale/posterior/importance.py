@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayescale.posterior.density import Data, Line, Target
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Line, Target
 from bayescale.posterior.diagnostics import pareto_k
 from bayescale.posterior.mode import Mode
 

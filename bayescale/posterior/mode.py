@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayescale.posterior.density import Data, Line, Target
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Line, Target
 
 STARTS = 24
 ITERATIONS = 200

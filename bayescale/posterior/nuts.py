@@ -15,7 +15,8 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
 from bayescale.posterior.compiled import Program
-from bayescale.posterior.density import Data, Line, Target
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Line, Target
 
 CHUNK = 250
 """Transitions a call of the program: how often progress is shown and an interrupt is seen."""

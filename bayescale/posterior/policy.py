@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bayescale.posterior import nuts
-from bayescale.posterior.density import PRIOR_DRAWS, Data, Line, Target, in_blocks
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import PRIOR_DRAWS, Line, Target, in_blocks
 from bayescale.posterior.diagnostics import ess_bulk, ess_tail, r_hat
 from bayescale.posterior.fields import settled_modes, shares_seen
 from bayescale.posterior.importance import Weighted, importance_sample

@@ -7,33 +7,32 @@ import importlib.metadata
 import inspect
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import numpy as np
 from numpyro.distributions import Distribution
 
-from bayescale.answers.predict import filled_blocks
+from bayescale.answers.predict import filled_blocks, pointwise_log_likelihood
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.fit import Fit
 from bayescale.law import Centre, Law, Stated, setting_text
 from bayescale.law.pool import Grouping, Pooled, base_of, pooled
 from bayescale.law.prior_text import distribution_text, law_from, parse_setting
 from bayescale.likelihood import LIKELIHOODS, Likelihood
 from bayescale.posterior.mode import Mode
 from bayescale.posterior.policy import Samples, quality
+from bayescale.posterior.posterior import Posterior
 from bayescale.runs import Observations
-from bayescale.storage.netcdf import check_seal, read_tree, write_tree
+from bayescale.storage.netcdf import check_seal, read_tree
 
 if TYPE_CHECKING:
     import xarray
 
-    from bayescale.studies.compare import Comparison
-    from bayescale.studies.downstream import Downstream
+Built = TypeVar("Built")
 
 FORMAT = 1
 """Of the files: raised when an older reader would misread them."""
@@ -47,7 +46,7 @@ NEEDED = ("posterior", "unconstrained_posterior", "sample_stats", "observed_data
 PACKAGES = ("bayescale", "jax", "numpyro", "numpy")
 
 
-def data_tree(fit: Fit) -> xarray.DataTree:
+def data_tree(fit: Posterior) -> xarray.DataTree:
     """A fit as an xarray DataTree with ArviZ's groups.
 
     Groups: posterior, unconstrained_posterior, sample_stats, posterior_predictive, log_likelihood, prior,
@@ -108,18 +107,7 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     return tree
 
 
-def pointwise_log_likelihood(fit: Fit, step: int = 1) -> np.ndarray:
-    """Log likelihood of every row at every `step`-th draw, shape (chain, draw, run)."""
-    flat = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
-    total, parts = len(next(iter(flat.values()))), []
-    block = int(np.clip(2**24 // len(fit.padded.mask), 1, 1000))
-    for start in range(0, total, block):
-        some = {n: x[start : start + block] for n, x in flat.items()}
-        parts.append(np.asarray(fit.target.log_likelihood(some, fit.padded))[:, : fit.runs.rows])
-    return np.concatenate(parts).reshape(fit.samples.z.shape[0], -1, fit.runs.rows)
-
-
-def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> np.ndarray:
+def _predictive(fit: Posterior, constants: Mapping[str, np.ndarray], stream: int) -> np.ndarray:
     rng = np.random.default_rng((fit.seed, stream))
     draws, parts = len(next(iter(constants.values()))), []
     for filled, size in filled_blocks(dict(fit.runs.inputs)):
@@ -129,24 +117,12 @@ def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> n
     return np.concatenate(parts, axis=1)
 
 
-def save(fit: Fit, path: str | Path) -> None:
-    """Write a fit to a NetCDF file; an existing one is replaced only once the new one is whole.
-
-    Raises
-    ------
-    UsageError
-        The folder does not exist or cannot be written to.
-    """
-    write_tree(fit.data, path)
-
-
-def tree_of(fits: Iterable[Fit], content: Mapping[str, Any]) -> xarray.DataTree:
+def tree_of(fits: Iterable[xarray.DataTree], content: Mapping[str, Any]) -> xarray.DataTree:
     """Several fits as one tree, a child each that suffices to rebuild it; `content` says what they are together."""
     import xarray
 
     children = {}
-    for i, fit in enumerate(fits):
-        whole = fit.data
+    for i, whole in enumerate(fits):
         children[f"fit{i}"] = xarray.DataTree.from_dict({g: whole[g].to_dataset() for g in NEEDED})
         children[f"fit{i}"].attrs = dict(whole.attrs)
     tree = xarray.DataTree(children=children)
@@ -154,7 +130,7 @@ def tree_of(fits: Iterable[Fit], content: Mapping[str, Any]) -> xarray.DataTree:
     return tree
 
 
-def fits_of(tree: xarray.DataTree, given: Any) -> list[Fit]:
+def fits_of(tree: xarray.DataTree, given: Any) -> list[Posterior]:
     """The fits of `tree_of`, in their order; `given` is the law, where one of them does not ship."""
     law = None if given is None else law_from(given)
     found = []
@@ -165,14 +141,8 @@ def fits_of(tree: xarray.DataTree, given: Any) -> list[Fit]:
     return found
 
 
-def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
-    """Read a fit, a comparison or two fits joined by `Downstream` that `save` wrote. Nothing in the file is executed.
-
-    Parameters
-    ----------
-    path : str or Path
-    law : str, Law or type, optional
-        The law, where it is not one that ships: as for `fit`.
+def rebuilt(path: str | Path, build: Callable[[xarray.DataTree, dict[str, Any]], Built]) -> Built:
+    """What `build` makes of the tree in a file and of the text that describes it. Nothing in the file is executed.
 
     Raises
     ------
@@ -191,17 +161,7 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
                 f"{file} was written by a newer bayescale "
                 f"(format {tree.attrs['bayescale_format']}, this one reads {FORMAT})"
             )
-        spec = json.loads(tree.attrs["bayescale"])
-        if "comparison" in spec:
-            from bayescale.studies.compare.file import rebuild_comparison
-
-            found: Fit | Comparison | Downstream = rebuild_comparison(tree, spec["comparison"], law)
-        elif "downstream" in spec:
-            from bayescale.studies.downstream import Downstream
-
-            found = Downstream(*fits_of(tree, law))
-        else:
-            found = rebuild_fit(tree, spec, law)
+        found = build(tree, json.loads(tree.attrs["bayescale"]))
     except UsageError:
         raise
     except Exception as error:  # whatever a tampered file lacks
@@ -211,7 +171,7 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
     return found
 
 
-def _spec(fit: Fit) -> dict[str, Any]:
+def _spec(fit: Posterior) -> dict[str, Any]:
     samples = fit.samples
     groupings = fit.law.groupings if isinstance(fit.law, Pooled) else ()
     base = base_of(fit.law)
@@ -254,7 +214,7 @@ def _spec(fit: Fit) -> dict[str, Any]:
     }
 
 
-def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
+def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Posterior:
     """A fit from the tree that `data_tree` makes and the JSON text of its attribute, read."""
     law = _rebuild_law(spec, given)
     noise = {n: _read_setting(t, n) for n, t in spec["noise"].items()}
@@ -296,7 +256,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         ),
         seconds=spec["sampling_seconds"],
     )
-    return Fit(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
+    return Posterior(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
 
 
 def _stored(rows: Any, name: str) -> np.ndarray:

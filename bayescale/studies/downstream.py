@@ -25,6 +25,8 @@ from bayescale.posterior.compiled import Program
 from bayescale.progress import Progress, silent
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
+from bayescale.storage.fit import tree_of
+from bayescale.storage.netcdf import write_tree
 
 if TYPE_CHECKING:
     import xarray
@@ -156,10 +158,8 @@ class Downstream:
         UsageError
             The folder does not exist or cannot be written to.
         """
-        from bayescale.storage.fit import tree_of
-        from bayescale.storage.netcdf import write_tree
 
-        write_tree(tree_of((self.loss, self.task), {"downstream": list(self.fits)}), path)
+        write_tree(tree_of((self.loss.data, self.task.data), {"downstream": list(self.fits)}), path)
 
     def _draws(
         self, runs: Any, inputs: dict[str, Any]

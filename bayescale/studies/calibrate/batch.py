@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 from bayescale.posterior import nuts
-from bayescale.posterior.density import Data, Line, Target, in_blocks
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Line, Target, in_blocks
 from bayescale.posterior.importance import Weighted, importance_sample
 from bayescale.posterior.mode import find_modes, straightened
 from bayescale.posterior.policy import (

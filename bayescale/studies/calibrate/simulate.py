@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from bayescale.answers.optimum import optimum_of_each
-from bayescale.answers.predict import evaluate_draws
+from bayescale.answers.predict import evaluate_at
 from bayescale.errors import DataError
 from bayescale.law import Law
 from bayescale.likelihood import Likelihood
-from bayescale.posterior.density import PRIOR_DRAWS, Data, Target, padded, target_of
+from bayescale.posterior.data import Data, padded
+from bayescale.posterior.density import PRIOR_DRAWS, Target, target_of
 from bayescale.studies.calibrate.batch import Drawn, sample_many
 from bayescale.studies.calibrate.design import Design
 
@@ -78,18 +79,6 @@ class Setting:
         design = self.design
         se = None if design.log_se is None else design.log_se * observed
         return padded(design.inputs, observed, se, design.centre, self.law.metric)
-
-
-@dataclass(frozen=True, eq=False)
-class _Draws:
-    """What predictions and allocations need of a fit: the law's draws, shape (draw,) each."""
-
-    law: Law
-    target: Target
-    constants: dict[str, np.ndarray]
-
-    def thinned(self) -> dict[str, np.ndarray]:
-        return self.constants
 
 
 def ranked(setting: Setting, indices: Sequence[int], tick: Callable[[int], None] = lambda n: None) -> list[Ranked]:
@@ -196,14 +185,13 @@ def _quantities(
     """What is ranked, for n draws of each data set, shape (data set * n,) each."""
     law, design = setting.law, setting.design
     found = {n: x for n, x in constants.items() if not isinstance(getattr(law, n, None), str)}
-    view: Any = _Draws(law, target, constants)
     count = len(next(iter(constants.values())))
-    mean = evaluate_draws(view, law.metric, {n: np.array([x]) for n, x in design.far.items()})
+    mean = evaluate_at(target, constants, law.metric, {n: np.array([x]) for n, x in design.far.items()})
     found["mean_curve"] = mean[:, 0]
     keys = rng.integers(0, 2**32, (count, 2), dtype=np.uint32)
     found["new_run"] = np.asarray(target.new_run(constants, mean, keys))[:, 0]
     if law.inputs == ("N", "D") and law.metric == "loss":
-        within, beyond = (optimum_of_each(view, np.full(count, C)) for C in design.budgets)
+        within, beyond = (optimum_of_each(target, constants, np.full(count, C)) for C in design.budgets)
         found["N_opt"] = beyond[0]
         found["tokens_per_parameter"] = within[1] / within[0]
     each = count // len(tables)
