@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from bayescale.fit import Fit, fit
     from bayescale.law import Law, Param, derived, evaluate, laws, stated
     from bayescale.law.prior_text import law_from
+    from bayescale.loading import load
     from bayescale.report import report
     from bayescale.runs import read_runs
     from bayescale.runs.embeddings import embedding_scale, non_embedding_parameters, total_parameters
-    from bayescale.storage.fit import load
     from bayescale.studies.approaches import Approaches, approaches
     from bayescale.studies.calibrate import Calibration, calibrate
     from bayescale.studies.compare import Comparison, compare
@@ -47,7 +47,7 @@ _HOMES = {
     "fit_downstream": "studies.downstream",
     "law_from": "law.prior_text",
     "laws": "law",
-    "load": "storage.fit",
+    "load": "loading",
     "models": "",
     "non_embedding_parameters": "runs.embeddings",
     "plot": "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -14,102 +14,53 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.answers.allocate import allocate, allocate_draws, penalty
+from bayescale.answers.identifiability import Identifiability, identifiability
+from bayescale.answers.optimum import Terms
+from bayescale.answers.predict import derive, predict, predict_draws, quantity_draws
+from bayescale.answers.scores.evidence import Evidence, log_evidence
+from bayescale.answers.scores.loo import Loo, loo
+from bayescale.answers.summary import cautions, summary
 from bayescale.errors import NotConverged, UsageError
-from bayescale.law import Centre, Law
-from bayescale.law.labels import by_groups, group_quantity, large_effects
-from bayescale.law.pool import Pooled
+from bayescale.law import AnyLaw, Centre, Varying
+from bayescale.law.labels import by_groups
 from bayescale.law.prior_text import law_from
-from bayescale.likelihood import Likelihood, likelihood_from
-from bayescale.posterior.density import Data, Target, centre_of, padded, target_of
+from bayescale.likelihood import likelihood_from
+from bayescale.posterior.data import centre_of, data_of
+from bayescale.posterior.density import target_of
 from bayescale.posterior.nuts import CHUNK
-from bayescale.posterior.policy import Effort, Samples, sample
+from bayescale.posterior.posterior import Posterior
+from bayescale.posterior.samples import Effort
+from bayescale.posterior.sampling import sample
 from bayescale.progress import Progress, silent
-from bayescale.runs import Observations, observations, read_runs
-from bayescale.runs.curves import row_before
+from bayescale.runs import observations, read_runs
+from bayescale.storage.fit import data_tree
+from bayescale.storage.netcdf import write_tree
+from bayescale.text.fit import fit_text
 
 if TYPE_CHECKING:
     import xarray
 
-    from bayescale.answers.identifiability import Identifiability
-    from bayescale.answers.optimum import Terms
-    from bayescale.answers.scores.evidence import Evidence
-    from bayescale.answers.scores.loo import Loo
-
 METHODS = ("nuts", "laplace")
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A law's posterior given a table of runs.
+class Fit(Posterior):
+    """A law's posterior given a table of runs, with what a user asks of it; its data are those of `Posterior`."""
 
-    Attributes
-    ----------
-    law : Law
-        As it was fitted, with its priors.
-    likelihood : Likelihood
-    runs : Observations
-        The rows that were fitted.
-    centre : Centre
-        Where the priors are stated.
-    samples : Samples
-        Draws, diagnostics and how they came about.
-    seed : int
-    seconds : dict
-        Wall time of the fit: 'total' and 'sampling'.
-    """
-
-    law: Law
-    likelihood: Likelihood
-    runs: Observations
-    centre: Centre
-    samples: Samples
-    seed: int
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def converged(self) -> bool:
-        """Whether the draws passed every check; if not, `failures` says why and they are no answer."""
-        return not self.samples.failures
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """Why the draws are not to be trusted, a sentence each."""
-        return self.samples.failures
-
-    @cached_property
-    def warnings(self) -> tuple[str, ...]:
-        """What to distrust: failures, the posterior's notes, what the data leave open, the table's oddities."""
-        told = (*self.samples.notes, *large_effects(self), *self.identifiability.sentences)
-        return (*self.failures, *told, *self.runs.warnings)
+    @classmethod
+    def of(cls, posterior: Posterior) -> Fit:
+        """The verbs for a posterior that is there already."""
+        return cls(**{f.name: getattr(posterior, f.name) for f in fields(Posterior)})
 
     @cached_property
     def identifiability(self) -> Identifiability:
         """What the rows tell of each constant beyond its prior; see `bayescale.answers.identifiability`."""
-        from bayescale.answers.identifiability import identifiability
-
         return identifiability(self)
 
-    @property
-    def constants(self) -> dict[str, np.ndarray]:
-        """Draws of the law's and the noise's constants, shape (chain, draw) each."""
-        return self.samples.constants
-
     @cached_property
-    def target(self) -> Target:
-        """The posterior as a density, with its compiled programs."""
-        return target_of(self.law, self.likelihood)
-
-    @cached_property
-    def padded(self) -> Data:
-        """The rows as the compiled programs read them."""
-        return data_of(self.runs, self.centre, self.law.metric, self.likelihood)
-
-    def thinned(self, most: int = 4000) -> dict[str, np.ndarray]:
-        """At most `most` evenly spaced draws of each constant, chains joined, shape (draw,)."""
-        flat = {n: x.reshape(-1) for n, x in self.constants.items()}
-        total = len(next(iter(flat.values())))
-        step = max(1, -(-total // most))
-        return {n: x[::step] for n, x in flat.items()}
+    def warnings(self) -> tuple[str, ...]:
+        """What to distrust: failures, the posterior's notes, what the data leave open, the table's oddities."""
+        return cautions(self, self.identifiability)
 
     def _warn(self) -> None:
         if not self.converged:
@@ -117,36 +68,11 @@ class Fit:
             warnings.warn(message, NotConverged, stacklevel=3)
 
     def summary(self, interval: float = intervals.INTERVAL) -> pd.DataFrame:
-        """Constants and derived quantities with intervals and diagnostics.
-
-        Of a fit with `pool` the constants are the population's, with the spread tau_<constant> between groups, then
-        each group's, ``E[c4]``, and a new one's; those of the metric, ``loss[run 3]``, are factors on the law.
-
-        Parameters
-        ----------
-        interval : float
-            Mass of the equal-tailed interval.
-
-        Returns
-        -------
-        DataFrame
-            Index: constants of the law, of the noise, and derived quantities that need no inputs. Columns:
-            median, mean, sd, low, high, r_hat, ess_bulk, ess_tail (NaN for derived quantities).
-        """
-        intervals.checked_interval(interval)
-        rows: dict[str, dict[str, Any]] = {}
-        for name, draws in self.constants.items():
-            rows[name] = {**intervals.summarise(draws.ravel(), interval), **self.samples.diagnostics[name]}
-        for name, needs in type(self.law).quantities().items():
-            if not needs:
-                of_each = {name: self.derive_draws(name), **group_quantity(self, name)}
-                rows |= {n: intervals.summarise(draws, interval) for n, draws in of_each.items()}
-        return pd.DataFrame.from_dict(rows, orient="index").astype(float)
+        """Constants and derived quantities with intervals and diagnostics; see `bayescale.answers.summary.summary`."""
+        return summary(self, interval)
 
     def derive_draws(self, quantity: str, **inputs: Any) -> np.ndarray:
-        """A derived quantity of the law at every draw, shape (draw,) or (draw, point); see `derive`."""
-        from bayescale.answers.predict import quantity_draws
-
+        """A derived quantity at 4000 draws or all there are, shape (draw,) or (draw, point); see `derive`."""
         return quantity_draws(self, quantity, inputs)
 
     def derive(self, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
@@ -155,7 +81,7 @@ class Fit:
         Parameters
         ----------
         quantity : str
-            A method of the law that is marked `derived` (``type(fit.law).quantities()`` lists them).
+            A method of the law that is marked `derived` (``fit.law.quantities()`` lists them).
         **inputs : array_like
             What it needs, each a number or an array.
 
@@ -164,22 +90,16 @@ class Fit:
         DataFrame
             The inputs and median, mean, sd, low, high; one row a point.
         """
-        from bayescale.answers.predict import derive
-
         self._warn()
         return derive(self, quantity, interval=interval, **inputs)
 
     def predict(self, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
         """The law's value and a new run's, with intervals; see `bayescale.answers.predict.predict`."""
-        from bayescale.answers.predict import predict
-
         self._warn()
         return predict(self, runs, interval=interval, **inputs)
 
     def predict_draws(self, runs: Any = None, **inputs: Any) -> xarray.Dataset:
         """Draws behind `predict`: variables mean_curve and new_run, dimensions (draw, point)."""
-        from bayescale.answers.predict import predict_draws
-
         self._warn()
         return predict_draws(self, runs, **inputs)
 
@@ -197,53 +117,37 @@ class Fit:
         `terms` are what the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D,
         fixed.
         """
-        from bayescale.answers.allocate import allocate
-
         self._warn()
         return allocate(self, C, loss=loss, N=N, interval=interval, **terms)
 
     def allocate_draws(self, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
         """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss, dimensions (draw, C)."""
-        from bayescale.answers.allocate import allocate_draws
-
         self._warn()
         return allocate_draws(self, C, **terms)
 
     def penalty(self, N: Any, D: Any, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]) -> pd.DataFrame:
         """What training N parameters on D tokens costs against the optimum; see `bayescale.answers.allocate`."""
-        from bayescale.answers.allocate import penalty
-
         self._warn()
         return penalty(self, N, D, interval=interval, **terms)
 
     def evidence(self) -> Evidence:
         """The log evidence of the law, with its error and a cross-check; see `bayescale.answers.scores.evidence`."""
-        from bayescale.answers.scores.evidence import log_evidence
-
         return log_evidence(self)
 
     def loo(self) -> Loo:
         """Leave-one-out predictive density, with k-hat a row; see `bayescale.answers.scores.loo.loo`."""
-        from bayescale.answers.scores.loo import loo
-
         return loo(self)
 
     @cached_property
     def data(self) -> xarray.DataTree:
         """Everything as an xarray DataTree in ArviZ's schema: any ``arviz`` function takes it."""
-        from bayescale.storage.fit import data_tree
-
         return data_tree(self)
 
     def save(self, path: str | Path) -> None:
         """Write the fit to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
-        from bayescale.storage.fit import save
-
-        save(self, path)
+        write_tree(self.data, path)
 
     def __repr__(self) -> str:
-        from bayescale.text.fit import fit_text
-
         return fit_text(self)
 
 
@@ -301,8 +205,8 @@ def fit(
         An option, name or file is wrong.
     """
     begun = time.perf_counter()
-    spec = law_from(law)
-    if isinstance(spec, Pooled):
+    spec: AnyLaw = law_from(law)
+    if isinstance(spec, Varying):
         raise UsageError(f"{spec!r} is pooled already; give fit the law itself, and pool=")
     scatter = likelihood_from(likelihood)
     _check_effort(method, seed, chains, draws, limit)
@@ -329,12 +233,6 @@ def fit(
     )
     seconds = {"total": time.perf_counter() - begun, "sampling": samples.seconds.get("sampling", 0.0)}
     return Fit(spec, scatter, table, at, samples, seed, seconds)
-
-
-def data_of(runs: Observations, centre: Centre, metric: str, likelihood: Likelihood) -> Data:
-    """Rows as the compiled programs read them, with the order along runs where the likelihood needs it."""
-    follows = row_before(runs) if likelihood.along_runs else None
-    return padded(runs.inputs, runs.observed, runs.se, centre, metric, follows)
 
 
 def _check_effort(method: str, seed: int, chains: int, draws: int, limit: int) -> None:

@@ -26,7 +26,8 @@ from bayescale.fit import Fit
 from bayescale.law import Param
 from bayescale.likelihood import Normal
 from bayescale.posterior.compiled import use_persistent_cache
-from bayescale.posterior.density import Data, Target, centre_of, padded
+from bayescale.posterior.data import Data, centre_of, padded
+from bayescale.posterior.density import Target
 
 LAWS = ("chinchilla", "chinchilla_tied", "chinchilla_no_floor", "coupled", "kaplan_nd", "kaplan_e")
 DOC = Path(__file__).parents[1] / "docs" / "evidence.md"

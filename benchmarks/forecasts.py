@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 
 import bayescale as bs
 from bayescale.answers.scores.loo import largest
-from bayescale.posterior.density import padded
+from bayescale.posterior.data import padded
 from bayescale.studies.compare.average import RULES
 
 ROOT = Path(__file__).parents[1]

@@ -25,7 +25,8 @@ import pandas as pd
 import bayescale as bs
 from bayescale.law import Centre, Law, Param, stated
 from bayescale.likelihood import StudentT
-from bayescale.posterior.density import padded, target_of
+from bayescale.posterior.data import padded
+from bayescale.posterior.density import target_of
 
 DOC = Path(__file__).parents[1] / "docs" / "recovery.md"
 K_HAT, BEHIND = 1.0, 8.0

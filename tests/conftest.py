@@ -22,7 +22,8 @@ from bayescale.fit import Fit, fit
 from bayescale.law import Law, Param, law, laws
 from bayescale.likelihood import Normal
 from bayescale.posterior import density as target_module
-from bayescale.posterior.density import Data, Target, centre_of, padded
+from bayescale.posterior.data import Data, centre_of, padded
+from bayescale.posterior.density import Target
 from bayescale.runs import read_runs
 from bayescale.studies.calibrate.design import METRICS
 

@@ -14,7 +14,8 @@ from scipy import special, stats
 from bayescale.fit import fit
 from bayescale.law import laws
 from bayescale.likelihood import likelihood_from
-from bayescale.posterior.density import centre_of, padded, target_of
+from bayescale.posterior.data import centre_of, padded
+from bayescale.posterior.density import target_of
 from bayescale.posterior.diagnostics import ess_mean
 
 WITHIN = 4.5

@@ -16,7 +16,8 @@ from bayescale.law import evaluate, laws
 from bayescale.law.prior_text import law_from
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla
-from bayescale.posterior.density import centre_of, padded, target_of
+from bayescale.posterior.data import centre_of, padded
+from bayescale.posterior.density import target_of
 
 PUBLISHED = list(Chinchilla.published.values())
 WITH_OPTIMUM = [

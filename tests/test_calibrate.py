@@ -20,7 +20,8 @@ from bayescale.errors import DataError, UsageError
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla, KaplanN, PowerLawN
 from bayescale.posterior.density import target_of
-from bayescale.posterior.policy import Effort, sample
+from bayescale.posterior.samples import Effort
+from bayescale.posterior.sampling import sample
 from bayescale.studies.calibrate import Calibration, bands, batch, calibrate, collected, simulate
 from bayescale.studies.calibrate.design import design_of
 from bayescale.studies.calibrate.file import read_results

@@ -16,10 +16,10 @@ from bayescale.cli import main
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import fit
 from bayescale.law import evaluate
+from bayescale.loading import load
 from bayescale.models import Chinchilla, ErrorExponential, ErrorSigmoid
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
-from bayescale.storage.fit import load
 from bayescale.studies.downstream import Downstream, fit_downstream
 
 LOSS = Chinchilla(**Chinchilla.published["Besiroglu et al. 2024"])

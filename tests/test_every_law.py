@@ -13,7 +13,7 @@ from independent import TWINS
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import laws
-from bayescale.storage.fit import load
+from bayescale.loading import load
 from bayescale.studies.compare import compare
 
 

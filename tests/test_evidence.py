@@ -18,7 +18,7 @@ from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.likelihood import Normal
 from bayescale.models import Chinchilla, Coupled
-from bayescale.posterior.policy import sample
+from bayescale.posterior.sampling import sample
 
 Case = tuple[Callable[[np.ndarray], np.ndarray], np.ndarray, float]
 

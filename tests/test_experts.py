@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,13 @@ from conftest import shared_data
 from independent import TWINS
 
 import bayescale.cli
-from bayescale.answers.optimum import deployment_for, optimum_draws
+from bayescale.answers.optimum import deployment_for, optimum_at
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import fit
 from bayescale.law import evaluate
+from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla, ClarkRouted, JointMoE
+from bayescale.posterior.density import Target
 from bayescale.runs import read_runs
 
 JOINT = JointMoE(**JointMoE.published["Ludziejewski et al. 2025"])
@@ -100,25 +101,18 @@ def test_more_parameters_tokens_and_experts_help_where_ludziejewski_et_al_traine
     assert all(np.all(np.diff(loss, axis=i) < 0) for i in range(3))
 
 
-class _Drawn(SimpleNamespace):
-    """Draws of the joint law's constants as `optimum_draws` takes them from a fit."""
-
-    def thinned(self) -> dict[str, np.ndarray]:
-        return self.constants
-
-
-def drawn(**changed: Any) -> Any:
-    constants = {n: np.full(3, v) for n, v in JOINT.items()} | {n: np.array(v) for n, v in changed.items()}
-    target = SimpleNamespace(quantities={}, law_at=JOINT.drawn)
-    return _Drawn(law=JOINT, target=target, constants=constants)
+def drawn(**changed: Any) -> dict[str, np.ndarray]:
+    """Three draws of the joint law's constants."""
+    return {n: np.full(3, v) for n, v in JOINT.items()} | {n: np.array(v) for n, v in changed.items()}
 
 
 def test_the_closed_form_is_the_numeric_optimum() -> None:
-    found, C = drawn(gamma=[0.0098, 0.0, 0.02], zeta=[-0.0259, -0.03, 0.0]), np.array([1e19, 1e23])
+    constants, C = drawn(gamma=[0.0098, 0.0, 0.02], zeta=[-0.0259, -0.03, 0.0]), np.array([1e19, 1e23])
+    target = Target(JOINT, StudentT())
     terms = deployment_for(JOINT, {"fixed": {"E": 8}})
-    closed = optimum_draws(found, C, terms)
-    assert any("closed" in key for key in found.target.quantities)
-    numeric = optimum_draws(found, C, terms, closed_form=False)
+    closed = optimum_at(target, constants, C, terms)
+    assert any("closed" in key for key in target.quantities)
+    numeric = optimum_at(target, constants, C, terms, closed_form=False)
     np.testing.assert_allclose(closed["N"], numeric["N"], rtol=1e-4)
     np.testing.assert_allclose(closed["loss"], numeric["loss"], rtol=1e-9)
     np.testing.assert_allclose(6 * closed["N"] * closed["D"], np.broadcast_to(C, (3, 2)), rtol=1e-9)
@@ -126,10 +120,12 @@ def test_the_closed_form_is_the_numeric_optimum() -> None:
 
 def test_a_loss_that_rises_with_parameters_has_no_optimum() -> None:
     """alpha + gamma ln Ehat(512) is .84 in one draw of three, and -.05 at one expert."""
-    found = drawn(gamma=[0.0098, 0.0098, 0.2], alpha=[-0.19, -0.19, -0.2])
+    target, constants = Target(JOINT, StudentT()), drawn(gamma=[0.0098, 0.0098, 0.2], alpha=[-0.19, -0.19, -0.2])
     with pytest.raises(DataError, match=r"no interior optimum at 1e\+20 FLOPs in 33% of draws"):
-        optimum_draws(found, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 512}}))
-    assert np.isfinite(optimum_draws(found, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 1}}))["N"]).all()
+        optimum_at(target, constants, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 512}}))
+    assert np.isfinite(
+        optimum_at(target, constants, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 1}}))["N"]
+    ).all()
 
 
 def test_an_allocation_needs_a_number_of_experts() -> None:

@@ -77,6 +77,22 @@ def test_what_a_fit_holds(small_fit: Fit) -> None:
         small_fit.summary(90)
 
 
+@pytest.mark.parametrize("chains, draws", [(5, 1000), (4, 1250), (6, 1000)])
+def test_more_draws_never_give_fewer(small_fit: Fit, chains: int, draws: int) -> None:
+    """What is derived of more than 4000 draws is of 4000 of them, and a summary is of all."""
+
+    def resized(x: np.ndarray) -> np.ndarray:
+        return np.resize(x, (chains, draws, *x.shape[2:]))
+
+    constants = {n: resized(x) for n, x in small_fit.constants.items()}
+    constants["alpha"] = constants["alpha"] * np.linspace(1, 2, chains)[:, None]
+    found = replace(small_fit, samples=replace(small_fit.samples, z=resized(small_fit.samples.z), constants=constants))
+    assert len(found.thinned()["E"]) == len(found.derive_draws("a")) == 4000
+    assert found.thinned()["E"][0] == found.constants["E"][0, 0]
+    alpha, beta = (found.constants[n] for n in ("alpha", "beta"))
+    assert found.summary().loc["a", "mean"] == pytest.approx((beta / (alpha + beta)).mean(), rel=1e-9)
+
+
 def test_the_text_leads_with_the_verdict(small_fit: Fit) -> None:
     text = str(small_fit)
     assert text.startswith("chinchilla: L(N, D) = E + A/N^alpha + B/D^beta\n30 rows of a DataFrame")

@@ -22,7 +22,8 @@ from bayescale.errors import DataError
 from bayescale.law import laws
 from bayescale.likelihood import StudentT
 from bayescale.posterior.compiled import Program
-from bayescale.posterior.density import centre_of, padded, target_of
+from bayescale.posterior.data import centre_of, padded
+from bayescale.posterior.density import target_of
 
 quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -84,7 +84,8 @@ def test_known_constants_come_back(name: str) -> None:
 @pytest.mark.parametrize("name", list(TRUTH))
 def test_prior_predictive_values_look_like_measurements(name: str) -> None:
     from bayescale.likelihood import StudentT
-    from bayescale.posterior.density import centre_of, padded, target_of
+    from bayescale.posterior.data import centre_of, padded
+    from bayescale.posterior.density import target_of
 
     law, table = type(TRUTH[name])(), simulated(name, 0)
     inputs = {n: table[n].to_numpy(float) for n in law.inputs}

@@ -32,7 +32,8 @@ from bayescale.models import (
     KaplanND,
     PowerLawN,
 )
-from bayescale.posterior.density import Target, centre_of, padded
+from bayescale.posterior.data import centre_of, padded
+from bayescale.posterior.density import Target
 
 
 @pytest.fixture(autouse=True)

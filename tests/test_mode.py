@@ -10,7 +10,8 @@ from scipy import optimize, stats
 
 from bayescale.law import laws
 from bayescale.likelihood import StudentT
-from bayescale.posterior.density import Data, centre_of, padded, target_of
+from bayescale.posterior.data import Data, centre_of, padded
+from bayescale.posterior.density import target_of
 from bayescale.posterior.mode import MANY, find_modes, straightened
 
 ANY = Data(inputs={}, observed=np.ones(1), log_se=None, mask=np.ones(1, bool), centre=None)  # type: ignore[arg-type]
@@ -83,7 +84,7 @@ def test_a_mode_in_straightened_coordinates(small_fit: Any) -> None:
     """It is a maximum of the density there: the gradient vanishes."""
     target, data, mode = small_fit.target, small_fit.padded, small_fit.samples.modes[0]
     spread = small_fit.samples.prior.std(axis=0)
-    line = target.line_at(mode.z, mode.hessian, spread, data)
+    line = target.straightening(mode.z, mode.hessian, spread, data)
     there = straightened(target, data, mode, line, spread)
     _, gradient = target.evaluate(there.z[None], data, line)
     assert np.abs(gradient[0]) * np.sqrt(np.diag(there.covariance)) == pytest.approx(0, abs=1e-3)

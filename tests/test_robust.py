@@ -21,8 +21,8 @@ from bayescale.cli import main
 from bayescale.errors import DataError, UsageError, printable
 from bayescale.fit import Fit, fit
 from bayescale.law import laws
+from bayescale.loading import load
 from bayescale.runs import read_runs
-from bayescale.storage.fit import load
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 

@@ -9,8 +9,10 @@ import pytest
 
 from bayescale.datasets import load
 from bayescale.fit import fit
-from bayescale.posterior import policy
-from bayescale.posterior.policy import Effort, quality, sample, shortfalls
+from bayescale.models import KaplanN
+from bayescale.posterior import samples as samples_module
+from bayescale.posterior.samples import Effort, quality, shortfalls
+from bayescale.posterior.sampling import sample
 
 
 def test_a_known_posterior(exact: Any) -> None:
@@ -38,25 +40,25 @@ def test_quick_draws_of_a_known_posterior(exact: Any) -> None:
 def test_shortfalls_are_named() -> None:
     rng = np.random.default_rng(0)
     good = rng.standard_normal((4, 1000))
-    assert shortfalls(quality({"E": good}), 0, 4000) == ()
-    assert set(quality({"E": good})["E"]) == {"r_hat", "ess_bulk", "ess_tail"}
+    assert shortfalls(quality(KaplanN(), {"E": good}), 0, 4000) == ()
+    assert set(quality(KaplanN(), {"E": good})["E"]) == {"r_hat", "ess_bulk", "ess_tail"}
     apart = good + np.arange(4)[:, None]
     walk = np.cumsum(good, axis=1)
-    found = shortfalls(quality({"E": good, "A": apart, "B": walk}), 3, 4000)
+    found = shortfalls(quality(KaplanN(), {"E": good, "A": apart, "B": walk}), 3, 4000)
     assert not [f for f in found if f.startswith("E:")]
     assert any(f.startswith("A: split R-hat ") and "is above 1.01" in f for f in found)
     assert any(f.startswith("B: ") and "bulk ESS" in f and "is below 400" in f for f in found)
     assert found[-1] == "3 of 4000 transitions diverged: part of the posterior may be out of reach"
     broken = good.copy()
     broken[0, 0] = np.nan
-    assert shortfalls(quality({"E": broken}), 0, 4000), "a NaN never passes"
+    assert shortfalls(quality(KaplanN(), {"E": broken}), 0, 4000), "a NaN never passes"
 
 
 def test_sampling_is_extended_until_it_passes(exact: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bar that 250 draws a chain cannot reach and 1000 can."""
     first = sample(exact.target, exact.data, effort=Effort(draws=250, limit=250))
-    monkeypatch.setattr(policy, "R_HAT_LIMIT", 2.0)
-    monkeypatch.setattr(policy, "ESS_LIMIT", 1100.0)
+    monkeypatch.setattr(samples_module, "R_HAT_LIMIT", 2.0)
+    monkeypatch.setattr(samples_module, "ESS_LIMIT", 1100.0)
     assert first.z.shape[1] == 250
     extended = sample(exact.target, exact.data, effort=Effort(draws=250, limit=4000))
     assert extended.failures == () and 250 < extended.z.shape[1] <= 4000
@@ -64,7 +66,7 @@ def test_sampling_is_extended_until_it_passes(exact: Any, monkeypatch: pytest.Mo
 
 
 def test_at_the_limit_it_says_what_failed(exact: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy, "ESS_LIMIT", 1e9)
+    monkeypatch.setattr(samples_module, "ESS_LIMIT", 1e9)
     stages: set[str] = set()
     samples = sample(
         exact.target, exact.data, effort=Effort(draws=250, limit=500), progress=lambda s, d, t: stages.add(s)
@@ -93,7 +95,7 @@ class Bumps:
     """A target with two separate normal bumps, in the clothes of `Target`."""
 
     dimension = 1
-    offset_index = np.zeros(0, int)
+    law = KaplanN()
 
     def __init__(self, exact: Any) -> None:
         self.exact = exact
@@ -107,7 +109,7 @@ class Bumps:
         gradient = -np.exp(left - value) * (z[:, 0] + 6) - np.exp(right - value) * (z[:, 0] - 6)
         return value, gradient[:, None]
 
-    def line_at(self, *_: Any) -> None:
+    def straightening(self, *_: Any) -> None:
         """Its coordinates are straight."""
 
     def bend(self, y: np.ndarray, data: Any, line: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -116,7 +118,7 @@ class Bumps:
     def prior_draws(self, draws: int, seed: int, data: Any) -> np.ndarray:
         return 6 * np.random.default_rng(seed).standard_normal((draws, 1))
 
-    def constants_at(self, z: np.ndarray, data: Any) -> dict[str, np.ndarray]:
+    def constants_at(self, z: np.ndarray, data: Any, seed: int = 0) -> dict[str, np.ndarray]:
         return {"a": z[..., 0]}
 
 

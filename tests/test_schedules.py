@@ -20,7 +20,8 @@ from bayescale.errors import DataError, UsageError
 from bayescale.law import laws
 from bayescale.likelihood import LIKELIHOODS, Autoregressive, Normal, StudentT
 from bayescale.models import Annealing, MultiPower
-from bayescale.posterior.density import Data, Target, centre_of, padded
+from bayescale.posterior.data import Data, centre_of, padded
+from bayescale.posterior.density import Target
 from bayescale.runs import observations, read_runs
 from bayescale.runs.curves import row_before
 from bayescale.runs.schedule import NODES, Schedule, path, schedule_from, with_schedules

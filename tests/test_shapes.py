@@ -15,7 +15,8 @@ from bayescale.fit import fit
 from bayescale.law import Centre, evaluate, laws
 from bayescale.likelihood import StudentT
 from bayescale.models import BNSL, BNSL2, M3, M4, PowerLawD
-from bayescale.posterior.density import centre_of, padded, target_of
+from bayescale.posterior.data import centre_of, padded
+from bayescale.posterior.density import target_of
 from bayescale.posterior.diagnostics import ess_mean
 from bayescale.runs import read_runs
 

@@ -18,8 +18,8 @@ from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import law as law_module
 from bayescale.law.prior_text import law_from
+from bayescale.loading import load
 from bayescale.storage import fit as storage
-from bayescale.storage.fit import load
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from scipy import stats
 
 from bayescale.likelihood import Normal, StudentT
 from bayescale.models import Chinchilla
-from bayescale.posterior.density import Target, centre_of, padded, padded_size, target_of
+from bayescale.posterior.data import centre_of, padded, padded_size
+from bayescale.posterior.density import Target, target_of
 
 
 def test_the_density_is_prior_times_likelihood(exact: Any) -> None:
@@ -99,7 +100,7 @@ def test_one_target_for_one_law_and_likelihood() -> None:
 def test_straightened_coordinates_are_a_change_of_variables(small_fit: Any) -> None:
     """They go there and back, and their Jacobian is that of the map."""
     target, data, mode = small_fit.target, small_fit.padded, small_fit.samples.modes[0]
-    line = target.line_at(mode.z, mode.hessian, small_fit.samples.prior.std(axis=0), data)
+    line = target.straightening(mode.z, mode.hessian, small_fit.samples.prior.std(axis=0), data)
     z = small_fit.samples.z[:, ::100].reshape(-1, target.dimension)
     y = np.asarray(target.straighten(z, data, line))
     assert np.asarray(target.bend(y, data, line)[0]) == pytest.approx(z, rel=1e-9)

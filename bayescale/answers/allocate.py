@@ -22,15 +22,15 @@ from bayescale.answers.optimum import (
 )
 from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import DataError, UsageError
-from bayescale.fit import Fit
 from bayescale.law import checked_inputs
+from bayescale.posterior.posterior import Posterior
 
 if TYPE_CHECKING:
     import xarray
 
 
 def allocate(
-    fit: Fit,
+    fit: Posterior,
     C: Any = None,
     *,
     loss: Any = None,
@@ -42,7 +42,7 @@ def allocate(
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
         Of a law with inputs N and D.
     C : array_like, optional
         Budgets in FLOPs, C = 6ND (and 2N a token served, with `inference_tokens`).
@@ -77,7 +77,7 @@ def allocate(
     return pd.DataFrame([p.row(intervals.summarise(p.column, interval)) for p in asked.points(fit, terms)])
 
 
-def allocate_draws(fit: Fit, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
+def allocate_draws(fit: Posterior, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
     """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss; dimensions (draw, C)."""
     import xarray
 
@@ -87,7 +87,9 @@ def allocate_draws(fit: Fit, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
     return xarray.Dataset({n: (("draw", "C"), x) for n, x in found.items()}, coords={"C": budgets})
 
 
-def penalty(fit: Fit, N: Any, D: Any, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]) -> pd.DataFrame:
+def penalty(
+    fit: Posterior, N: Any, D: Any, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]
+) -> pd.DataFrame:
     """What a chosen model size and token count costs against the optimum at the same compute.
 
     Returns
@@ -113,7 +115,7 @@ def penalty(fit: Fit, N: Any, D: Any, *, interval: float = intervals.INTERVAL, *
 
 
 def penalty_draws(
-    fit: Fit, N: np.ndarray, D: np.ndarray, deployment: Deployment = FREE, C: np.ndarray | None = None
+    fit: Posterior, N: np.ndarray, D: np.ndarray, deployment: Deployment = FREE, C: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """loss, excess_loss and compute_penalty of chosen sizes at every draw, shape (draw, point) each.
 
@@ -172,7 +174,7 @@ class Asked:
             size = np.broadcast_to(size, values.shape)
         return cls("C" if name == "C" else "target_loss", values, size)
 
-    def points(self, fit: Fit, terms: Terms, *, reachable: bool = True) -> Iterator[Drawn]:
+    def points(self, fit: Posterior, terms: Terms, *, reachable: bool = True) -> Iterator[Drawn]:
         """Draws of every quantity at every point, by one law; `reachable` refuses targets that no draw reaches."""
         deployment = deployment_for(fit.law, terms)
         if self.name == "target_loss":
@@ -196,14 +198,15 @@ class Asked:
         return tokens
 
 
-def _for_losses(fit: Fit, targets: np.ndarray, deployment: Deployment, reachable: bool) -> Iterator[Drawn]:
-    draws = len(next(iter(fit.thinned().values())))
+def _for_losses(fit: Posterior, targets: np.ndarray, deployment: Deployment, reachable: bool) -> Iterator[Drawn]:
+    constants = fit.thinned()
+    draws = len(next(iter(constants.values())))
     C = least_compute(fit, np.broadcast_to(targets, (draws, len(targets))), deployment)
     for i, target in enumerate(targets):
         reached = np.isfinite(C[:, i])
         if reachable and not reached.any():
             raise DataError(out_of_reach(target))
-        N, D = (x[reached] for x in optimum_of_each(fit, C[:, i], deployment))
+        N, D = (x[reached] for x in optimum_of_each(fit.target, constants, C[:, i], deployment))
         found = {"C": C[reached, i], "N": N, "D": D, "tokens_per_parameter": D / N, **spent(N, D, deployment)}
         for name, values in found.items():
             yield Drawn({"target_loss": float(target)}, name, values, float(reached.mean()))

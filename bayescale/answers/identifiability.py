@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
+from bayescale.posterior.posterior import Posterior
 
 BARELY, NOT = 0.7, 0.9
 """Posterior sd over prior sd above which the rows hardly determine a constant, or not at all."""
@@ -69,7 +67,7 @@ class Identifiability:
         return tuple(told)
 
 
-def identifiability(fit: Fit) -> Identifiability:
+def identifiability(fit: Posterior) -> Identifiability:
     """What the rows tell of each constant beyond its prior.
 
     The prior is taken as normal with the moments of its draws in the unconstrained coordinates in which it is
@@ -78,7 +76,7 @@ def identifiability(fit: Fit) -> Identifiability:
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
 
     Returns
     -------
@@ -89,7 +87,7 @@ def identifiability(fit: Fit) -> Identifiability:
     start = 0
     for site, (_, size) in fit.target.sites.items():
         constant = site.removesuffix("_stated")
-        if constant in fit.law.fields:
+        if constant in fit.law.fields and constant not in fit.law.vectors:
             names += [constant] if size == 1 else [f"{constant}[{i}]" for i in range(size)]
             columns += range(start, start + size)
         start += size
@@ -108,5 +106,5 @@ def identifiability(fit: Fit) -> Identifiability:
     )
     whitening = np.linalg.cholesky(precision)
     left_open = np.linalg.eigvalsh(whitening.T @ np.atleast_2d(np.cov(z.T)) @ whitening)
-    spreads = tuple(n for n in names if n in fit.law.offsets.values())
+    spreads = tuple(n for n in names if n in {f.scale for f in fit.law.latent})
     return Identifiability(table, float(np.clip(1 - left_open, 0, 1).sum()), spreads)

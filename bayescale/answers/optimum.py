@@ -13,10 +13,11 @@ import numpy as np
 
 from bayescale.answers.predict import filled_blocks
 from bayescale.errors import DataError, UsageError
-from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw, checked_inputs
 from bayescale.law.labels import coded
 from bayescale.posterior.compiled import Program
+from bayescale.posterior.density import Target
+from bayescale.posterior.posterior import Posterior
 
 FLOPS_PER_PARAMETER_SERVED = 2
 """A forward pass: FLOPs a parameter and token served (Kaplan et al. 2020, section 2.1)."""
@@ -107,7 +108,7 @@ class Deployment:
 FREE = Deployment()
 
 
-def deployment_for(law: Law, terms: Terms) -> Deployment:
+def deployment_for(law: AnyLaw, terms: Terms) -> Deployment:
     """Check a law and the terms of its allocation.
 
     Raises
@@ -139,14 +140,29 @@ def deployment_for(law: Law, terms: Terms) -> Deployment:
 
 
 def optimum_draws(
-    fit: Fit, C: np.ndarray, deployment: Deployment = FREE, *, closed_form: bool | None = None
+    fit: Posterior, C: np.ndarray, deployment: Deployment = FREE, *, closed_form: bool | None = None
 ) -> dict[str, np.ndarray]:
-    """The optimum at every draw, shape (draw, budget) each: N, D, tokens_per_parameter, loss.
+    """The optimum at every thinned draw; see `optimum_at`."""
+    return optimum_at(fit.target, fit.thinned(), C, deployment, closed_form=closed_form)
+
+
+def optimum_at(
+    target: Target,
+    constants: Mapping[str, np.ndarray],
+    C: np.ndarray,
+    deployment: Deployment = FREE,
+    *,
+    closed_form: bool | None = None,
+) -> dict[str, np.ndarray]:
+    """The optimum at draws of a law's constants, shape (draw, budget) each: N, D, tokens_per_parameter, loss.
 
     With limits or serving also training_flops, 6ND, and inference_flops.
 
     Parameters
     ----------
+    target : Target
+    constants : mapping
+        Draws of each constant, shape (draw,).
     C : ndarray, shape (budget,)
         Budgets: FLOPs of training, those of serving among them.
     closed_form : bool, optional
@@ -157,21 +173,21 @@ def optimum_draws(
     DataError
         The loss has no interior minimum in some draws, or a budget does not pay for serving a single parameter.
     """
-    closed = _has_closed_form(fit, deployment) if closed_form is None else closed_form
+    closed = _has_closed_form(target.law, deployment) if closed_form is None else closed_form
     if poor := [c for c in C if c <= FLOPS_PER_PARAMETER_TOKEN + deployment.serving]:
         raise DataError(
             f"a budget of {poor[0]:.3g} FLOPs does not pay for serving {deployment.inference_tokens:.3g} tokens "
             "with any model; ask for a larger one"
         )
-    program = _program(fit, "closed" if closed else "numeric")
+    program = _program(target, "closed" if closed else "numeric")
     blocks = [
-        [np.asarray(x)[:, :size] for x in program(fit.thinned(), filled["C"], deployment.limits)]
+        [np.asarray(x)[:, :size] for x in program(constants, filled["C"], deployment.limits)]
         for filled, size in filled_blocks({"C": C})
     ]
     N, D, loss, edge = (np.concatenate(x, axis=1) for x in zip(*blocks, strict=True))
     if np.any(edge):
         raise DataError(
-            f"law {fit.law.name} has no interior optimum at {C[np.any(edge, axis=0)][0]:.3g} FLOPs in "
+            f"law {target.law.name} has no interior optimum at {C[np.any(edge, axis=0)][0]:.3g} FLOPs in "
             f"{np.mean(np.any(edge, axis=1)):.0%} "
             "of draws: its loss falls all the way to a model of one parameter or one token"
         )
@@ -188,39 +204,41 @@ def spent(N: np.ndarray, D: np.ndarray, deployment: Deployment) -> dict[str, np.
     return found
 
 
-def least_compute(fit: Fit, loss: np.ndarray, deployment: Deployment = FREE) -> np.ndarray:
+def least_compute(fit: Posterior, loss: np.ndarray, deployment: Deployment = FREE) -> np.ndarray:
     """The least budget that reaches a loss at every draw, shapes (draw, point); infinite where none does."""
-    program = _program(fit, "inverse", deployment)
+    program = _program(fit.target, "inverse", deployment)
     columns = [loss[:, i : i + 1] for i in range(loss.shape[1])]
     return np.concatenate([np.asarray(program(fit.thinned(), c, deployment.limits)) for c in columns], axis=1)
 
 
-def optimum_of_each(fit: Fit, C: np.ndarray, deployment: Deployment = FREE) -> tuple[np.ndarray, np.ndarray]:
+def optimum_of_each(
+    target: Target, constants: Mapping[str, np.ndarray], C: np.ndarray, deployment: Deployment = FREE
+) -> tuple[np.ndarray, np.ndarray]:
     """N and D of every draw's own budget, shape (draw,) each; where a budget is infinite they mean nothing."""
     known = np.where(np.isfinite(C), C, np.exp(LOG_C_RANGE[1]))
-    N, D, _, _ = _program(fit, "each", deployment)(fit.thinned(), known[:, None], deployment.limits)
+    N, D, _, _ = _program(target, "each", deployment)(constants, known[:, None], deployment.limits)
     return np.asarray(N)[:, 0], np.asarray(D)[:, 0]
 
 
-def _has_closed_form(fit: Fit, deployment: Deployment) -> bool:
-    if not (hasattr(fit.law, "optimum") and deployment.free):
+def _has_closed_form(law: AnyLaw, deployment: Deployment) -> bool:
+    find = getattr(type(law.law), "optimum", None)
+    if find is None or not deployment.free or any(f.bends for f in law.latent):
         return False
-    taken = inspect.signature(type(fit.law).optimum).parameters
-    return set(taken) - {"self", "C"} == set(fit.law.inputs) - {"N", "D"}
+    return set(inspect.signature(find).parameters) - {"self", "C"} == set(law.inputs) - {"N", "D"}
 
 
-def _program(fit: Fit, kind: str, deployment: Deployment = FREE) -> Callable[..., Any]:
+def _program(target: Target, kind: str, deployment: Deployment = FREE) -> Callable[..., Any]:
     """A compiled search over draws; kept with the law's other programs."""
-    closed = kind == "closed" or (kind != "numeric" and _has_closed_form(fit, deployment))
-    programs = fit.target.quantities
+    closed = kind == "closed" or (kind != "numeric" and _has_closed_form(target.law, deployment))
+    programs = target.quantities
     if (key := f"allocate/{kind}/{'closed' if closed else 'numeric'}") not in programs:
         find = _closed if closed else _numeric
 
         def of_budgets(constants: Any, C: Any, limits: Limits) -> Any:
-            return jax.vmap(lambda c: find(fit.target.law_at(constants), c, limits))(C)
+            return jax.vmap(lambda c: find(target.law_at(constants), c, limits))(C)
 
         def of_losses(constants: Any, loss: Any, limits: Limits) -> Any:
-            return jax.vmap(lambda x: _inverse(find, fit.target.law_at(constants), x, limits))(loss)
+            return jax.vmap(lambda x: _inverse(find, target.law_at(constants), x, limits))(loss)
 
         search = of_losses if kind == "inverse" else of_budgets
         shared = kind in ("closed", "numeric")
@@ -229,8 +247,11 @@ def _program(fit: Fit, kind: str, deployment: Deployment = FREE) -> Callable[...
 
 
 def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
-    best = law.optimum(C, **limits.fixed)  # the law's further inputs, and the codes of groups
-    return best["N"], best["D"], law.loss(best["N"], best["D"], **limits.fixed), jnp.isnan(best["N"])
+    codes = {n: x for n, x in limits.fixed.items() if n in law.columns}
+    of_law = {n: x for n, x in limits.fixed.items() if n not in codes}
+    best = (law.member(codes) if law.latent else law).optimum(C, **of_law)
+    loss = law.at(N=best["N"], D=best["D"], **limits.fixed)
+    return best["N"], best["D"], loss, jnp.isnan(best["N"])
 
 
 def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
@@ -241,7 +262,7 @@ def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
 
     def loss(u: Any) -> Any:
         N = jnp.exp(u)
-        return law.loss(N=N, D=tokens(N), **limits.fixed)
+        return law.at(N=N, D=tokens(N), **limits.fixed)
 
     affordable = jnp.log(C / (FLOPS_PER_PARAMETER_TOKEN + limits.serving))
     top = jnp.minimum(affordable, jnp.log(limits.max_N))

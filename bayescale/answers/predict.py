@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +10,11 @@ import pandas as pd
 
 from bayescale import intervals
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
+from bayescale.posterior.density import Target
+from bayescale.posterior.posterior import MOST, Posterior
+from bayescale.runs import read_runs
 from bayescale.runs.schedule import as_numbers
 
 if TYPE_CHECKING:
@@ -22,12 +24,12 @@ BLOCK = 512
 """Points evaluated together: with 4000 draws, a few arrays of 16 MB at a time."""
 
 
-def predict(fit: Fit, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+def predict(fit: Posterior, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
     """The law's value and a new run's at any inputs, with intervals.
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
     runs : DataFrame, optional
         A table with the law's inputs as columns, instead of `inputs`.
     interval : float
@@ -66,7 +68,7 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = intervals.INTERVAL,
     return pd.concat(parts)[order].reset_index(drop=True)
 
 
-def predict_draws(fit: Fit, runs: Any = None, **inputs: Any) -> xarray.Dataset:
+def predict_draws(fit: Posterior, runs: Any = None, **inputs: Any) -> xarray.Dataset:
     """Draws behind `predict`.
 
     Returns
@@ -87,18 +89,18 @@ def predict_draws(fit: Fit, runs: Any = None, **inputs: Any) -> xarray.Dataset:
     )
 
 
-def derive(fit: Fit, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+def derive(fit: Posterior, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
     """A derived quantity of the law with an interval; see `Fit.derive`."""
     intervals.checked_interval(interval)
     draws = quantity_draws(fit, quantity, inputs)
-    needs = type(fit.law).quantities()[quantity]
+    needs = fit.law.quantities()[quantity]
     points = labelled(fit.law, _given(fit, needs, inputs)) if inputs else {}
     return pd.DataFrame({**points, **{k: np.atleast_1d(v) for k, v in intervals.summarise(draws, interval).items()}})
 
 
-def quantity_draws(fit: Fit, quantity: str, inputs: dict[str, Any]) -> np.ndarray:
+def quantity_draws(fit: Posterior, quantity: str, inputs: dict[str, Any]) -> np.ndarray:
     """A derived quantity at every draw: shape (draw,) where it needs no inputs, else (draw, point)."""
-    known = type(fit.law).quantities()
+    known = fit.law.quantities()
     if quantity not in known:
         there = ", ".join(known) or "none"
         raise UsageError(
@@ -107,10 +109,27 @@ def quantity_draws(fit: Fit, quantity: str, inputs: dict[str, Any]) -> np.ndarra
     return evaluate_draws(fit, quantity, _given(fit, known[quantity], inputs))
 
 
-def evaluate_draws(fit: Fit, method: str, points: dict[str, np.ndarray]) -> np.ndarray:
-    """A method of the law at every draw and point, shape (draw, point), or (draw,) without inputs."""
-    constants = fit.thinned()
-    program = fit.target.quantity(method)
+def evaluate_draws(fit: Posterior, method: str, points: dict[str, np.ndarray]) -> np.ndarray:
+    """A method of the law at the thinned draws and every point, shape (draw, point), or (draw,) without inputs."""
+    return evaluate_at(fit.target, fit.thinned(), method, points)
+
+
+def evaluate_every_draw(fit: Posterior, method: str, points: dict[str, np.ndarray]) -> np.ndarray:
+    """As `evaluate_draws`, at draws that are not thinned; in blocks of as many as those, which one program serves."""
+    flat = fit.flat()
+    total = len(next(iter(flat.values())))
+    size = min(MOST, total)
+    blocks = [
+        {n: np.resize(x[i : i + size], (size, *x.shape[1:])) for n, x in flat.items()} for i in range(0, total, size)
+    ]
+    return np.concatenate([evaluate_at(fit.target, block, method, points) for block in blocks])[:total]
+
+
+def evaluate_at(
+    target: Target, constants: Mapping[str, np.ndarray], method: str, points: dict[str, np.ndarray]
+) -> np.ndarray:
+    """A method of a law at draws of its constants, shape (draw,) each; see `evaluate_draws`."""
+    program = target.quantity(method)
     if not points:
         draws = len(next(iter(constants.values())))
         return np.broadcast_to(np.asarray(program(constants, {})), (draws,))
@@ -119,7 +138,7 @@ def evaluate_draws(fit: Fit, method: str, points: dict[str, np.ndarray]) -> np.n
     )
 
 
-def decades_beyond(fit: Fit, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def decades_beyond(fit: Posterior, points: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Powers of ten that points lie outside the fitted rows' range, by input and by compute: ``decades_N``, ..."""
     seen = dict(fit.runs.inputs)
     points = dict(points)
@@ -135,20 +154,20 @@ def decades_beyond(fit: Fit, points: dict[str, np.ndarray]) -> dict[str, np.ndar
     return beyond
 
 
-def points_of(fit: Fit, runs: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+def points_of(fit: Posterior, runs: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
     """Inputs of a law, from a table or by name, and codes of groups, checked, as arrays of one length."""
     names = fit.law.inputs
     if runs is not None:
         if inputs:
             raise UsageError(f"give the points as a table or as {', '.join(inputs)}, not both")
-        from bayescale.runs import read_runs
-
         table = read_runs(runs)
         inputs = {n: table[n].to_numpy() for n in names if n in table} | groups_of(fit.law, table)
     return _given(fit, names, inputs, strict=runs is None)
 
 
-def _given(fit: Fit, names: tuple[str, ...], inputs: dict[str, Any], *, strict: bool = True) -> dict[str, np.ndarray]:
+def _given(
+    fit: Posterior, names: tuple[str, ...], inputs: dict[str, Any], *, strict: bool = True
+) -> dict[str, np.ndarray]:
     """Inputs by name, checked, and the codes of groups, as arrays of one length."""
     rest, codes = coded(fit.law, inputs, strict=strict)
     return _broadcast({**checked_inputs(fit.law.name, names, rest), **codes})
@@ -170,7 +189,7 @@ def filled_blocks(points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.
 
 
 def blocks_of(
-    fit: Fit, points: dict[str, np.ndarray]
+    fit: Posterior, points: dict[str, np.ndarray]
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]]:
     """Blocks of points with draws of the mean curve and of a new run there, shape (draw, point) each."""
     constants = fit.thinned()
@@ -186,3 +205,14 @@ def blocks_of(
         block = {n: x[done : done + size] for n, x in points.items()}
         done += size
         yield block, np.asarray(mean)[:, :size], np.asarray(new_run)[:, :size]
+
+
+def pointwise_log_likelihood(fit: Posterior, step: int = 1) -> np.ndarray:
+    """Log likelihood of every row at every `step`-th draw, shape (chain, draw, run)."""
+    flat = {n: x[:, ::step].reshape(-1, *x.shape[2:]) for n, x in fit.samples.constants.items()}
+    total, parts = len(next(iter(flat.values()))), []
+    block = int(np.clip(2**24 // len(fit.padded.mask), 1, 1000))
+    for start in range(0, total, block):
+        some = {n: x[start : start + block] for n, x in flat.items()}
+        parts.append(np.asarray(fit.target.log_likelihood(some, fit.padded))[:, : fit.runs.rows])
+    return np.concatenate(parts).reshape(fit.samples.z.shape[0], -1, fit.runs.rows)

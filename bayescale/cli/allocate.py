@@ -67,7 +67,7 @@ def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fix
     average = averaged_by(found, weights)
     table = found.allocate(C, loss=loss, N=N, interval=interval, **average, **given)
     cautious = [found.fits[n].law for n in found.weights(average["weights"])] if average else [found.law]
-    for caution in dict.fromkeys(law.caution for law in cautious if law.caution):
+    for caution in dict.fromkeys(law.law.caution for law in cautious if law.law.caution):
         click.echo(f"bayescale: note: {caution}", err=True)
     shown = hardware.priced(table) if hardware else table
     if as_json:

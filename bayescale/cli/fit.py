@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -91,16 +92,16 @@ def _pool(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
 def _json(fit: Any, interval: float) -> dict[str, Any]:
     from bayescale.intervals import as_json
 
-    groupings = getattr(fit.law, "groupings", ())
     table = fit.summary(interval)
     entries = {name: as_json(row) for name, row in table.iterrows()}
     for name in fit.constants:
-        entries[name] |= {k: float(table.loc[name, k]) for k in ("r_hat", "ess_bulk", "ess_tail")}
+        quality = {k: float(table.loc[name, k]) for k in ("r_hat", "ess_bulk", "ess_tail")}
+        entries[name] |= {k: x if math.isfinite(x) else None for k, x in quality.items()}
     divergences = fit.samples.stats["diverging"].sum() if "diverging" in fit.samples.stats else 0
     return {
         "interval_mass": interval,
         "law": fit.law.name,
-        **({"pool": {g.column: list(g.constants) for g in groupings}} if groupings else {}),
+        **({"pool": {c: list(fit.law.varied(c)) for c in fit.law.columns}} if fit.law.columns else {}),
         "rows": fit.runs.rows,
         "source": fit.runs.source,
         "method": fit.samples.method,

@@ -136,7 +136,7 @@ def given_inputs(options: dict[str, Any], found: Any = None) -> dict[str, Any]:
 def grouping_columns(found: Any) -> dict[str, tuple[str, ...]]:
     """The columns by which a fit, or any of a comparison's, is pooled, with their groups."""
     fits = found.fits.values() if hasattr(found, "fits") else [] if found is None else [found]
-    return {g.column: g.labels for fit in fits for g in getattr(fit.law, "groupings", ())}
+    return {column: labels for fit in fits for column, labels in fit.law.columns.items()}
 
 
 def _input(name: str, text: str) -> Any:
@@ -157,7 +157,7 @@ def trusted_fit(path: str, law: str | None, *, downstream: bool = False) -> Any:
     UsageError
         The file holds two fits joined by `bayescale downstream`, and the command has no use for them.
     """
-    from bayescale.storage.fit import load
+    from bayescale.loading import load
     from bayescale.studies.downstream import Downstream
 
     fit = load(path, law=law)

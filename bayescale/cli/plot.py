@@ -125,7 +125,7 @@ def _load(kind: str, path: str, law: str | None, one: str | None) -> Any:
     """What a file holds, or the fit of one of the laws that it holds."""
     from bayescale.errors import UsageError, did_you_mean
     from bayescale.fit import Fit
-    from bayescale.storage.fit import load
+    from bayescale.loading import load
 
     if kind == "calibration":
         return Path(path)

@@ -19,8 +19,8 @@ from bayescale.cli.options import check_writable, interval_option, json_option, 
 @json_option
 def command(fit: str, output: str, law: str | None, interval: float, as_json: bool) -> int:
     """Write a report of FIT, a saved fit or comparison: one HTML file with a planner that works inside it."""
+    from bayescale.loading import load
     from bayescale.report import report
-    from bayescale.storage.fit import load
 
     check_writable(output)
     found = load(fit, law=law)

@@ -39,7 +39,7 @@ class Constants:
     def of(cls, fit: Fit) -> Constants:
         """The constants of a fitted law at every draw (at most 4000), shape (draw,) each; pinned ones as numbers."""
         pinned = {n: v for n, v in fit.law.items() if isinstance(v, float)}
-        drawn = {n: v for n, v in fit.thinned().items() if n in fit.law.fields}
+        drawn = {n: v for n, v in fit.thinned().items() if n in fit.law.law.fields}
         return cls(f"{fit.law.name} fitted to {fit.runs.source}", {**pinned, **drawn})
 
     def __getattr__(self, name: str) -> Any:

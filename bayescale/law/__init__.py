@@ -13,3 +13,5 @@ from bayescale.law.law import evaluate as evaluate
 from bayescale.law.law import laws as laws
 from bayescale.law.law import setting_text as setting_text
 from bayescale.law.law import stated as stated
+from bayescale.law.varying import AnyLaw as AnyLaw
+from bayescale.law.varying import Varying as Varying

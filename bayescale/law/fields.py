@@ -70,6 +70,11 @@ class Field:
         """The column whose groups each have numbers of their own that share no row with the others'; None if none."""
         return None
 
+    @property
+    def bends(self) -> bool:
+        """Whether it moves the law's inputs, and with them its optimum."""
+        return False
+
     def sample(self, fresh: Any = None) -> tuple[Any, Any]:
         """Draw the scale and the vector, of `fresh` standard normal numbers too where they are given."""
         scale = self.sample_scale()
@@ -98,7 +103,7 @@ class Field:
 
 
 @dataclass(frozen=True, eq=False)
-class _OfGroups(Field):
+class OfGroups(Field):
     """A field with a number for each group of a column.
 
     Attributes
@@ -146,7 +151,7 @@ class _OfGroups(Field):
         return self.column
 
 
-class Offsets(_OfGroups):
+class Offsets(OfGroups):
     """A constant of each group: the population's, moved by an offset in the coordinate in which its prior lives.
 
     Groups with few rows are drawn to the population by as much as the groups agree (Gelman & Hill 2007, Data Analysis
@@ -154,7 +159,7 @@ class Offsets(_OfGroups):
     """
 
 
-class Effects(_OfGroups):
+class Effects(OfGroups):
     """A factor on the law that all rows of a group share: the exponential of a normal effect."""
 
     def given(self, vector: Any) -> Any:

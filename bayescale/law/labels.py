@@ -4,31 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.law import Law
-from bayescale.law.pool import EFFECT, Grouping, Pooled, pooled, spread
+from bayescale.law.fields import UNSEEN
+from bayescale.law.pool import Grouping, pooled
+from bayescale.law.varying import AnyLaw, Varying, by
 from bayescale.runs import Observations, read_runs
 from bayescale.runs.columns import listed, missing, standard_name
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
 
 RESERVED = ("runs", "interval", "weights", "quantity")
 """Names that `predict` and `derive` take for something else."""
 
-SHOWN = 8
-"""Groups of a column that a printed fit lists one by one."""
+Codes = dict[str, np.ndarray]
+"""Of rows or points, by column: the codes of their groups, or their names."""
 
 MOST = 400
 """Groups of all columns together: each is a coordinate of the posterior for every constant that varies by it."""
 
 
-def by_groups(law: Law, table: Observations, frame: pd.DataFrame, pool: Mapping[str, Any]) -> tuple[Any, Observations]:
+def by_groups(
+    law: Law, table: Observations, frame: pd.DataFrame, pool: Mapping[str, Any]
+) -> tuple[Varying, Observations]:
     """The law pooled by columns of a table, and the rows with a code for each column among their inputs.
 
     Parameters
@@ -103,39 +104,45 @@ def _labels(law: Law, table: Observations, runs: pd.DataFrame, column: str) -> n
     return labels
 
 
-def coded(law: Any, inputs: Mapping[str, Any], *, strict: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def typical(labels: tuple[str, ...]) -> float:
+    """The code of a group that the table lacks as the mean curve has it: constants of its own, no effect on the law."""
+    return len(labels) + 2.0
+
+
+def coded(law: AnyLaw, inputs: Mapping[str, Any], *, strict: bool = True) -> tuple[dict[str, Any], Codes]:
     """Inputs of a law without those that name groups, and these as codes.
 
-    A group is named as the table named it; None is a new one. Where not `strict`, so is a name that the table lacked.
+    A group is named as the table named it; None is one that it lacks. Where not `strict`, so is any other name.
 
     Raises
     ------
     UsageError
         There is no such group.
     """
-    if not isinstance(law, Pooled):
-        return dict(inputs), {}
-    rest, given = law.split(inputs)
+    given = {n: x for n, x in inputs.items() if n in law.columns}
+    rest = {n: x for n, x in inputs.items() if n not in given}
     codes = {}
-    for grouping in law.groupings:
-        if grouping.column in given:
-            labels = np.asarray(given[grouping.column], dtype=object)
-            found = [_code(grouping, x, strict) for x in labels.ravel()]
-            codes[grouping.column] = np.array(found, dtype=float).reshape(labels.shape)
+    for column, labels in law.columns.items():
+        if column in given:
+            asked = np.asarray(given[column], dtype=object)
+            found = [_code(column, labels, x, strict) for x in asked.ravel()]
+            codes[column] = np.array(found, dtype=float).reshape(asked.shape)
     return rest, codes
 
 
-def _code(grouping: Grouping, label: Any, strict: bool) -> int:
+def _code(column: str, labels: tuple[str, ...], label: Any, strict: bool) -> float:
     if label is None or (isinstance(label, float) and np.isnan(label)):
-        return grouping.typical
-    for i, known in enumerate(grouping.labels):
-        if known == str(label) or _equal_numbers(known, label):
-            return i + 1
-    if not strict:
-        return grouping.typical
+        return typical(labels)
+    if str(label) in labels:
+        return labels.index(str(label)) + 1.0
+    for i, known in enumerate(labels):
+        if _equal_numbers(known, label):
+            return i + 1.0
+    if not strict or str(label) == UNSEEN:
+        return typical(labels)
     raise UsageError(
-        f"the fit has no {grouping.column} {str(label)!r}{did_you_mean(str(label), grouping.labels)}; it has "
-        f"{listed(grouping.labels)}; leave {grouping.column} out for a new one"
+        f"the fit has no {column} {str(label)!r}{did_you_mean(str(label), labels)}; it has "
+        f"{listed(labels)}; {UNSEEN!r} is one that the table lacks"
     )
 
 
@@ -146,112 +153,38 @@ def _equal_numbers(known: str, label: Any) -> bool:
         return False
 
 
-def labelled(law: Any, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def labelled(law: AnyLaw, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Points with the names of groups instead of their codes."""
     named = dict(points)
-    for grouping in law.groupings if isinstance(law, Pooled) else ():
-        if grouping.column in points:
-            names = np.array([*grouping.labels, "new", "new"], dtype=object)
-            named[grouping.column] = names[points[grouping.column].astype(int) - 1]
+    for column, labels in law.columns.items():
+        if column in points:
+            names = np.array([*labels, UNSEEN, UNSEEN], dtype=object)
+            named[column] = names[points[column].astype(int) - 1]
     return named
 
 
-def of_new_runs(law: Any, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
+def of_new_runs(law: AnyLaw, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray] | None:
     """Points at which the law is a new run's, with an effect of its own; None where the mean curve's will do."""
-    effects = [g for g in law.groupings if law.base.metric in g.constants] if isinstance(law, Pooled) else []
-    if not effects:
+    if not law.effects:
         return None
     found = dict(points)
-    for grouping in effects:
+    for column in law.effects:
+        labels = law.columns[column]
         count = len(next(iter(points.values())))
-        codes = points.get(grouping.column, np.full(count, float(grouping.typical)))
-        found[grouping.column] = np.where(codes == grouping.typical, float(grouping.new), codes)
+        codes = points.get(column, np.full(count, typical(labels)))
+        found[column] = np.where(codes == typical(labels), len(labels) + 1.0, codes)
     return found
 
 
-def groups_of(law: Any, table: pd.DataFrame) -> dict[str, np.ndarray]:
+def groups_of(law: AnyLaw, table: pd.DataFrame) -> Codes:
     """The columns of a table that name groups of the law."""
-    groupings = law.groupings if isinstance(law, Pooled) else ()
-    names = {g.column: g.column if g.column in table else standard_name(g.column) for g in groupings}
+    names = {c: c if c in table else standard_name(c) for c in law.columns}
     return {n: table[found].astype(str).to_numpy(object) for n, found in names.items() if found in table}
 
 
-def new_effect(law: Any, constants: Mapping[str, np.ndarray]) -> Any:
+def new_effect(law: AnyLaw, constants: Mapping[str, np.ndarray]) -> np.ndarray | float:
     """The factor on the law that a new run has at draws of its constants; 1 where runs have none."""
-    effect: Any = 1.0
-    for grouping in law.groupings if isinstance(law, Pooled) else ():
-        if law.base.metric in grouping.constants:
-            effect = effect * constants[f"{law.base.metric}[{grouping.members[-1]}]"]
+    effect: np.ndarray | float = 1.0
+    for column in law.effects:
+        effect = effect * constants[by(law.metric, column)][..., -1]
     return effect
-
-
-def group_quantity(fit: Fit, quantity: str) -> dict[str, np.ndarray]:
-    """A derived quantity of each group at every draw, where it differs from the population's: name -> (draw,)."""
-    from bayescale.answers.predict import evaluate_draws
-
-    found: dict[str, np.ndarray] = {}
-    if not isinstance(fit.law, Pooled):
-        return found
-    population = evaluate_draws(fit, quantity, {})
-    for grouping in fit.law.groupings:
-        if set(grouping.constants) == {fit.law.base.metric}:
-            continue
-        draws = evaluate_draws(fit, quantity, {grouping.column: np.arange(1.0, grouping.new + 1)})
-        if not np.array_equal(draws[:, 0], population):
-            found |= {f"{quantity}[{m}]": draws[:, i] for i, m in enumerate(grouping.members)}
-    return found
-
-
-def large_effects(fit: Fit) -> tuple[str, ...]:
-    """Says where effects on the law are so large that they stand in for what the law misses."""
-    law: Any = fit.law
-    told = []
-    for grouping in law.groupings if isinstance(law, Pooled) else ():
-        name = spread(law.base.metric)
-        if law.base.metric in grouping.constants and name in fit.constants:
-            median = float(np.median(fit.constants[name]))
-            if median > EFFECT:
-                told.append(
-                    f"effects of {grouping.column} spread by {median:.0%}, more than runs of one law differ: they "
-                    f"stand in for what {law.base.name} misses along each of them; try a law of another shape"
-                )
-    return tuple(told)
-
-
-class GroupRows(NamedTuple):
-    """How a fit's summary is shown where it has rows of groups.
-
-    Attributes
-    ----------
-    names : set of str
-        Rows of groups, shown after those of the population.
-    hidden : set of str
-        Those among them that are too many to be shown one by one.
-    sentences : list of str
-        What is said of these instead.
-    """
-
-    names: set[str]
-    hidden: set[str]
-    sentences: list[str]
-
-
-def groups_rows(fit: Fit) -> GroupRows:
-    """How the summary of a fit is shown; of a column with more than `SHOWN` groups, what their medians span."""
-    found = GroupRows(set(), set(), [])
-    for grouping in fit.law.groupings if isinstance(fit.law, Pooled) else ():
-        ends = tuple(f"[{m}]" for m in grouping.members)
-        constants = [n for n in fit.constants if n.endswith(ends)]
-        derived = [f"{q}{end}" for q in type(fit.law).quantities() for end in ends]
-        found.names.update(constants, derived)
-        if len(grouping.labels) <= SHOWN:
-            continue
-        found.hidden.update(n for n in (*constants, *derived) if not n.endswith(ends[-1]))
-        for constant in dict.fromkeys(n[: n.index("[")] for n in constants):
-            medians = [float(np.median(fit.constants[f"{constant}{end}"])) for end in ends[:-1]]
-            low, high = int(np.argmin(medians)), int(np.argmax(medians))
-            found.sentences.append(
-                f"{constant} of {len(medians)} groups by {grouping.column}: medians from {medians[low]:.4g} "
-                f"({grouping.labels[low]}) to {medians[high]:.4g} ({grouping.labels[high]}); summary() lists them."
-            )
-    return found

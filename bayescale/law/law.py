@@ -123,7 +123,12 @@ class Law:
     name: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()
-    latent: ClassVar[tuple[Any, ...]] = ()  # a law by itself has no fields; see `bayescale.law.varying`
+    # a law by itself has no fields and no groups; see `bayescale.law.varying`
+    latent: ClassVar[tuple[Any, ...]] = ()
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    effects: ClassVar[tuple[str, ...]] = ()
+    vectors: ClassVar[Mapping[str, Any]] = {}
+    spreads: ClassVar[Mapping[str, Any]] = {}
 
     def __init_subclass__(cls, register: bool = True) -> None:
         own = [n for n, kind in inspect.get_annotations(cls).items() if kind is Param or kind == "Param"]
@@ -178,6 +183,15 @@ class Law:
     def items(self) -> Iterator[tuple[str, Any]]:
         """Pairs (constant, value) in the order of declaration."""
         return ((n, getattr(self, n)) for n in self.fields)
+
+    def varied(self, column: str) -> tuple[str, ...]:
+        """What varies by a column: nothing."""
+        return ()
+
+    @property
+    def law(self) -> Law:
+        """The law without its fields: itself."""
+        return self
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -290,7 +304,8 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
 def at_rows(law: Any, inputs: Mapping[str, Any], method: str | None = None) -> jax.Array:
     """The law at each row of `inputs` (arrays of one length); traceable, no checks."""
     if law.latent:
-        return law.at_rows(inputs, method)
+        found: jax.Array = law.at_rows(inputs, method)
+        return found
     formula = getattr(type(law), method or law.metric)
     values: jax.Array = jax.vmap(lambda law, row: formula(law, **row), in_axes=(None, 0))(law, dict(inputs))
     return values

@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from numpyro import handlers
-from numpyro.distributions import biject_to
+from numpyro.distributions import Distribution, biject_to
 
 from bayescale.errors import printable
-from bayescale.law.fields import Field, Offsets, at_code
+from bayescale.law.fields import Field, Offsets, OfGroups, at_code
 from bayescale.law.law import Centre, Law, Stated, at_rows, tied
 
 
@@ -53,18 +53,18 @@ class Varying:
         return self.law.inputs
 
     @property
-    def caution(self) -> str:
-        """What a user of the law's allocation should know, or ''."""
-        return self.law.caution
+    def spreads(self) -> dict[str, Distribution | float]:
+        """What varies by groups -> the prior of its scale."""
+        return {f.constant: f.prior for f in self.latent if isinstance(f, OfGroups)}
 
     @cached_property
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Columns of groups -> their labels."""
-        return {f.column: f.labels for f in self.latent if f.separate}  # type: ignore[attr-defined]
+        return {f.column: f.labels for f in self.latent if isinstance(f, OfGroups)}
 
     def varied(self, column: str) -> tuple[str, ...]:
         """What varies by a column: constants of the law, or its metric."""
-        return tuple(f.constant for f in self.latent if f.separate == column)  # type: ignore[attr-defined]
+        return tuple(f.constant for f in self.latent if isinstance(f, OfGroups) and f.column == column)
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -189,7 +189,9 @@ class Varying:
         shared = dict(self.population().items())
         formula = getattr(type(self.law), method or self.metric)
         if not of_law:
-            return jax.vmap(lambda own, row: formula(self.law.drawn({**shared, **own}), **row), axis_size=rows)(own, rest)
+            return jax.vmap(lambda own, row: formula(self.law.drawn({**shared, **own}), **row), axis_size=rows)(
+                own, rest
+            )
         log_factor: Any = 0.0
         for f in self.latent:
             log_factor = log_factor + f.log_factor(self.values, inputs)
@@ -202,6 +204,37 @@ class Varying:
     def at(self, **inputs: Any) -> Any:
         """The law at one point."""
         return at_rows(self, {n: jnp.reshape(jnp.asarray(x, float), (1,)) for n, x in inputs.items()})[0]
+
+
+def scalars(law: Law | Varying, values: Mapping[str, Any], *, fresh: bool = True) -> dict[str, Any]:
+    """Constants one by one: arrays of shape (..., member) as arrays of shape (...), ``E[c4]``.
+
+    Parameters
+    ----------
+    law : Law or Varying
+    values : mapping
+        Constants of it, and others, which stay.
+    fresh : bool
+        Whether to give those that lie beyond the table too.
+    """
+    found: dict[str, Any] = {}
+    for name, x in values.items():
+        if name not in law.vectors:
+            found[name] = x
+            continue
+        f = law.vectors[name]
+        members = f.members if fresh else f.members[: f.size]
+        found |= {member_name(name, f, m): x[..., i] for i, m in enumerate(members)}
+    return found
+
+
+def member_name(name: str, f: Field, member: str) -> str:
+    """The name of one of the numbers that a field gives: ``E[c4]``."""
+    return f"{name.removesuffix(_end(f.dimension))}[{member}]"
+
+
+AnyLaw = Law | Varying
+"""A law, with or without fields."""
 
 
 def by(constant: str, column: str) -> str:

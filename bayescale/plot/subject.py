@@ -13,7 +13,7 @@ from bayescale import intervals
 from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw, checked_inputs
 from bayescale.law.labels import new_effect
 from bayescale.plot.kinds import has_allocation, refused
 from bayescale.runs import Observations
@@ -47,7 +47,7 @@ class Subject:
 
     found: Any
     average: dict[str, Any]
-    law: Law
+    law: AnyLaw
     runs: Observations
     name: str
     fits: tuple[Fit, ...]

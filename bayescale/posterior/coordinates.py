@@ -1,4 +1,4 @@
-"""Changes of variables after which a posterior is near normal: what the scales of scatter and fields do is divided out."""
+"""Changes of variables after which a posterior is near normal: what scales do to the rest is divided out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Straightening(NamedTuple):
 
 
 class Conditioning(NamedTuple):
-    """Coordinates y in which constants and fields are standard normal given all scales, where the law is linear in them.
+    """Coordinates y in which constants and fields are standard normal given all scales, if the law is linear in them.
 
     The law is linearised about a point: then, given the scale of the scatter and those of the fields, constants and
     fields are jointly normal, with a precision ``information / scatter^2 + prior``, of which y is the whitening and the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +14,15 @@ from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import log_density
 
-from bayescale.law import Centre, Law, at_rows
-from bayescale.law.tracing import TRACING
-from bayescale.law.varying import Varying
+from bayescale.law import Centre, at_rows
 from bayescale.law.prior_text import distribution_text
+from bayescale.law.tracing import TRACING
+from bayescale.law.varying import AnyLaw, Varying
 from bayescale.likelihood import Likelihood
 from bayescale.posterior.compiled import Program
 from bayescale.posterior.coordinates import Conditioning, Coordinates, Straightening, Whitening, whitening
-from bayescale.runs.schedule import NODES, as_numbers, peaks
+from bayescale.posterior.data import Data
+from bayescale.runs.schedule import NODES
 
 BATCH = 256
 """Points evaluated together; tables of many rows get fewer, so that a batch stays within memory."""
@@ -35,68 +36,6 @@ FRESH = 11
 _CACHED: dict[Any, Target] = {}
 KEPT = 12
 """Targets whose compiled programs wait for the next fit: each maps memory, and Linux gives a process 65530 maps."""
-
-
-class Data(NamedTuple):
-    """What a program reads of a table: padded rows, of which `mask` says the real ones."""
-
-    inputs: dict[str, np.ndarray]
-    observed: np.ndarray
-    log_se: np.ndarray | None
-    mask: np.ndarray
-    centre: Centre
-    before: np.ndarray | None = None  # of rows whose residuals follow one another: the row before each in its run,
-    gap: np.ndarray | None = None  # and how far it is, in log steps
-
-
-def padded_size(rows: int) -> int:
-    """The size class of a table: a power of two, or one and a half of one, from 32 up."""
-    size = 32
-    while size < rows:
-        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
-    return size
-
-
-def centre_of(inputs: Mapping[str, np.ndarray], metric: str, observed: np.ndarray) -> Centre:
-    """Geometric means of the inputs, of schedules that of their peaks, and the median of the metric."""
-    means = {n: float(np.exp(np.mean(np.log(peaks(x) if n == "schedule" else x)))) for n, x in inputs.items()}
-    return Centre({**means, metric: float(np.median(observed))})
-
-
-def padded(
-    inputs: Mapping[str, np.ndarray],
-    observed: np.ndarray,
-    se: np.ndarray | None,
-    centre: Centre,
-    metric: str,
-    follows: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Data:
-    """A table's rows, padded with rows at the centre that do not count."""
-    rows = len(observed)
-    size = padded_size(rows)
-
-    def pad(values: np.ndarray, filler: float) -> np.ndarray:
-        return np.concatenate([values, np.full(size - rows, filler)])
-
-    return Data(
-        inputs=padded_inputs(inputs, size, centre),
-        observed=pad(np.asarray(observed, float), centre.values[metric]),
-        log_se=None if se is None else pad(np.asarray(se, float) / observed, 0.0),
-        mask=np.arange(size) < rows,
-        centre=centre,
-        before=None if follows is None else np.concatenate([follows[0], np.arange(rows, size)]),
-        gap=None if follows is None else pad(follows[1], 1.0),
-    )
-
-
-def padded_inputs(inputs: Mapping[str, np.ndarray], size: int, centre: Centre) -> dict[str, np.ndarray]:
-    """Inputs as programs read them, `size` rows of each: those of the table, then rows at its centre."""
-    found = {}
-    for name, values in as_numbers(inputs).items():
-        x = np.asarray(values, float)
-        filler = x[:1] if x.ndim > 1 else np.array([centre.values.get(name, 1.0)])
-        found[name] = np.concatenate([x, np.repeat(filler, size - len(x), axis=0)])
-    return found
 
 
 class Target:
@@ -120,7 +59,7 @@ class Target:
         Those among them of groups that share no row, k of each group: of the column that has the most groups.
     """
 
-    def __init__(self, law: Law | Varying, likelihood: Likelihood) -> None:
+    def __init__(self, law: AnyLaw, likelihood: Likelihood) -> None:
         self.law, self.likelihood = law, likelihood
         # found here and not when first asked for: programs are traced in several threads
         self.sites = self._find_sites()
@@ -215,7 +154,7 @@ class Target:
             white, unit = self._whitening(y, data, at)
             rest, own = white.coefficients(y[self.rest_index], y[self.own_index])
             z = y.at[self.rest_index].set(rest).at[self.own_index].set(own)
-            z = z.at[self.unit_index].divide(unit)
+            z = z / unit
             log_det = white.log_det - jnp.log(unit).sum()
             return jnp.where(at.on, z, y), jnp.where(at.on, log_det, 0.0)
         log_stretch = self._log_stretch(y, data, at)
@@ -226,7 +165,7 @@ class Target:
     def _straighten(self, z: Any, data: Data, at: Coordinates) -> Any:
         if isinstance(at, Conditioning):
             white, unit = self._whitening(z, data, at)
-            natural = z.at[self.unit_index].multiply(unit)
+            natural = z * unit
             rest, own = white.whitened(natural[self.rest_index], natural[self.own_index])
             return jnp.where(at.on, z.at[self.rest_index].set(rest).at[self.own_index].set(own), z)
         along = at.inverse @ (z[self.law_index] - at.centre)
@@ -234,20 +173,21 @@ class Target:
         return z.at[self.law_index].set(at.centre + at.basis @ back)
 
     def _whitening(self, z: Any, data: Data, at: Conditioning) -> tuple[Whitening, Any]:
-        """The whitening of coefficients at z's scales, and the scale of each unit, shape (u,)."""
+        """The whitening of coefficients at z's scales, and the units of coordinates, shape (d,)."""
         unit = self.unit_scales(z)
-        precision = jnp.zeros(self.dimension).at[self.unit_index].set(unit**-2.0).at[self.law_index].set(at.precision)
+        precision = (unit**-2.0).at[self.law_index].set(at.precision)
         weight = 1 / self.variance(z, data)
         return whitening(at, weight, precision[self.rest_index], precision[self.own_index]), unit
 
     def unit_scales(self, z: Any) -> Any:
-        """The scale of each standard normal number of the fields, shape (u,)."""
-        scales = []
+        """The scale of each standard normal number of the fields, and 1 of all other coordinates, shape (d,)."""
+        found = jnp.ones(self.dimension)
         for f in self.law.latent:
             free = f.scale in self.sites
-            scale = self.sites[f.scale][0](z[self.place[f.scale][0]]) if free else f.prior
-            scales.append(jnp.full(f.size, scale))
-        return jnp.concatenate(scales)
+            found = found.at[self.place[f.name]].set(
+                self.sites[f.scale][0](z[self.place[f.scale][0]]) if free else f.prior
+            )
+        return found
 
     def variance(self, z: Any, data: Data) -> Any:
         """Of the scatter of a row's log metric, its measurement's mean one included."""
@@ -262,10 +202,10 @@ class Target:
     def _linear(self, z: Any, data: Data) -> tuple[Any, Any, Any]:
         """Of each row the log of the law, its slope in the coefficients, and the weight of its residual.
 
-        Shapes (row,), (row, u + p) in the order of `rest_index` and then `own_index`, and (row,): a residual's weight is
-        the slope of its log likelihood over the residual, as in iteratively reweighted least squares.
+        Shapes (row,), (row, u + p) in the order of `rest_index` and then `own_index`, and (row,): a residual's weight
+        is the slope of its log likelihood over the residual, as in iteratively reweighted least squares.
         """
-        unit = jnp.ones(self.dimension).at[self.unit_index].set(self.unit_scales(z))
+        unit = self.unit_scales(z)
         order = np.concatenate([self.rest_index, self.own_index.ravel()])
 
         def log_law(natural: Any) -> Any:
@@ -325,10 +265,8 @@ class Target:
         with jax.enable_x64(True):
             unit = np.asarray(self.unit_scales(jnp.asarray(z)))
             weight = weight * float(self.variance(jnp.asarray(z), data))
-        natural = z.copy()
-        natural[self.unit_index] *= unit
         m, (g, k) = len(self.rest_index), self.own_index.shape
-        natural = natural[np.concatenate([self.rest_index, self.own_index.ravel()])]
+        natural = (z * unit)[np.concatenate([self.rest_index, self.own_index.ravel()])]
         said = np.where(data.mask, np.log(data.observed) - mean, 0.0) + slope @ natural
         information, pull = slope.T @ (weight[:, None] * slope), slope.T @ (weight * said)
         groups = np.arange(g)
@@ -355,7 +293,9 @@ class Target:
         ends = np.cumsum([0, *(f.fresh for f in self.law.latent)])
         further = {f.name: fresh[a:b] for f, a, b in zip(self.law.latent, ends[:-1], ends[1:], strict=True)}
         with handlers.substitute(data=values):
-            law = self.law.sample(data.centre, further) if further else self.law.sample(data.centre)
+            law = (
+                self.law.sample(data.centre, further) if isinstance(self.law, Varying) else self.law.sample(data.centre)
+            )
             noise = self.likelihood.sample()
         pinned = {n for n, v in self.law.items() if isinstance(v, float)}
         free = {n: v for n, v in law.items() if n not in pinned}
@@ -453,7 +393,7 @@ def batch_size(data: Data) -> int:
     return int(np.clip(2**23 // len(data.mask), 1, BATCH))
 
 
-def target_of(law: Law | Varying, likelihood: Likelihood) -> Target:
+def target_of(law: AnyLaw, likelihood: Likelihood) -> Target:
     """The target of a law and a likelihood; the same one, with its compiled programs, each time."""
     base = law.law if law.latent else law
     fields_of_law = tuple(f.key for f in law.latent)

@@ -1,219 +1,91 @@
-"""Where the posterior of a pooled law is, and the coordinates in which offsets and their spreads do not hang together.
+"""Where the posterior of a law with fields is, and the coordinates in which constants, fields and scales come apart.
 
-The joint mode of offsets and their spread is no place to start from: it is far from the posterior's mass, or at a
-spread of zero. So the law is placed first with all groups alike, and then each spread is found by itself, from its
-marginal density given what the rows say of each offset.
+The joint mode of a field and its scale is no place to start from: it is far from the posterior's mass, or at a scale of
+zero, or at no scatter at all. In coordinates that are conditioned on the scales the mode is that of the scales'
+marginal density, as far as the law is linear. So the law is placed first without its fields, and from there the mode is
+found in conditioned coordinates, which are made anew about each mode until it stays where it is.
 """
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 
-from bayescale.posterior.density import Data, Line, Target, in_blocks
-from bayescale.posterior.mode import Mode, climb, find_modes, hessian_at
+from bayescale.posterior.coordinates import Conditioning
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Target
+from bayescale.posterior.mode import Mode, find_modes, mode_near
 
-ROUNDS = 12
-"""What the rows say of the offsets depends on the rest, and that on the spreads: so they are found in turn."""
-
-SETTLED = 0.04
-"""Change of the log of every spread at which they are found."""
+ROUNDS = 8
+SETTLED = 0.1
+"""Change, in conditional standard deviations, at which a mode stays where it is."""
 
 RIVAL = 12.0
-"""Nats within which a second mode of the law with all groups alike is followed too."""
+"""Nats within which a second mode of the law without its fields is followed too."""
 
-NEAR = np.linspace(-1.5, 1.5, 101)
-"""Steps at which the noise is looked for, in its coordinates."""
-
-GRID = np.linspace(-9.0, 3.0, 481)
-"""Logs of spreads, in units of the spreads' prior medians."""
+FOLLOWED = 3
 
 
-class _Alike:
-    """A target with the offsets and their spreads held: the law with all groups alike, in fewer coordinates."""
+class WithoutFields:
+    """A target whose fields are zero and whose scales are held: the law by itself, in fewer coordinates."""
 
-    def __init__(self, target: Target, held: np.ndarray, free: np.ndarray) -> None:
-        self.target, self.held, self.free = target, held, free
+    def __init__(self, target: Target, held: np.ndarray) -> None:
+        of_fields = [target.place[n] for f in target.law.latent for n in (f.name, f.scale) if n in target.place]
+        self.target, self.held = target, held
+        self.free = np.setdiff1d(np.arange(target.dimension), np.concatenate(of_fields))
 
-    def evaluate(self, z: np.ndarray, data: Data) -> tuple[np.ndarray, np.ndarray]:
+    def whole(self, z: np.ndarray) -> np.ndarray:
+        """Points in all coordinates, shape (n, d)."""
         points = np.repeat(self.held[None], len(z), axis=0)
         points[:, self.free] = z
-        value, gradient = self.target.evaluate(points, data)
+        return points
+
+    def evaluate(self, z: np.ndarray, data: Data) -> tuple[np.ndarray, np.ndarray]:
+        """As `Target.evaluate`."""
+        value, gradient = self.target.evaluate(self.whole(z), data)
         return value, gradient[:, self.free]
 
 
-def settled_modes(target: Target, data: Data, prior: np.ndarray) -> list[tuple[Mode, Line]]:
-    """The posterior's middles, the heaviest first, each with coordinates in which offsets are free of their spreads.
+def settled_modes(target: Target, data: Data, prior: np.ndarray) -> list[tuple[Mode, Conditioning]]:
+    """The posterior's middles, the heaviest first, each with the coordinates in which it was found.
 
     Parameters
     ----------
     target : Target
-        Of a law with offsets.
+        Of a law with fields.
     data : Data
     prior : ndarray, shape (draw, d)
         Prior draws in coordinates z.
 
     Returns
     -------
-    list of (Mode, Line)
-        A mode has each spread at its marginal mode and the rest at their mode given the spreads, and a Hessian whose
-        inverse is the covariance that follows; its point is the same in z and in the coordinates of its line, the
-        Hessian is of the latter. The line's directions are still those of the coordinates.
+    list of (Mode, Conditioning)
+        The modes are in coordinates y.
     """
-    pooled = np.concatenate([target.offset_index, target.spread_index])
-    free = np.setdiff1d(np.arange(target.dimension), pooled)
-    alike = np.median(prior, axis=0)
-    alike[target.offset_index] = 0.0
-    starts = find_modes(_Alike(target, alike, free), data, prior[:, free])  # type: ignore[arg-type]
-    found: list[tuple[Mode, Line]] = []
-    for start in starts[:3]:
+    alone = np.median(prior, axis=0)
+    alone[target.unit_index] = 0.0
+    without = WithoutFields(target, alone)
+    starts = find_modes(without, data, prior[:, without.free])
+    found: list[tuple[Mode, Conditioning]] = []
+    for start in starts[:FOLLOWED]:
         if start.log_evidence < starts[0].log_evidence - RIVAL:
             break
-        z = alike.copy()
-        z[free] = start.z
-        mode, line = _settled(target, data, z, prior)
-        if all(np.abs((mode.z - m.z)[free] / prior.std(axis=0)[free]).max() > 0.1 for m, _ in found):
-            found.append((mode, line))
+        mode, at = settled(target, data, without.whole(start.z[None])[0], prior)
+        distinct = all(abs(mode.log_density - m.log_density) > 0.5 for m, _ in found)
+        if distinct and np.isfinite(mode.log_density):
+            found.append((mode, at))
     return sorted(found, key=lambda pair: -pair[0].log_evidence)
 
 
-def _settled(target: Target, data: Data, z: np.ndarray, prior: np.ndarray) -> tuple[Mode, Line]:
-    offsets, spreads = target.offset_index, np.unique(target.spread_index)
-    of_law = np.setdiff1d(target.law_index, spreads)
+def settled(target: Target, data: Data, z: np.ndarray, prior: np.ndarray) -> tuple[Mode, Conditioning]:
+    """The mode in conditioned coordinates, near z, and those coordinates, made about it."""
+    white = np.concatenate([target.rest_index, target.own_index.ravel()])
     scale = np.maximum(prior.std(axis=0), 1e-6)
-    line = target.as_they_are()
-    precision = np.zeros(len(spreads))
-    log_spread = _log_spreads(target, z)
+    scale[white] = 1.0
     for _ in range(ROUNDS):
-        unit = np.exp(log_spread)
-        hessian = hessian_at(target, data, z, line)
-        # what the rows say of an offset, in units of its spread, of which the prior says 1
-        information = np.maximum(-np.diagonal(hessian)[offsets] - 1.0, 1e-9)
-        slope = target.evaluate(z[None], data)[1][0][offsets] + z[offsets]
-        best, variance = unit * (z[offsets] + slope / information), unit**2 / information
-        for i, index in enumerate(spreads):
-            of = target.spread_index == index
-            z[index], precision[i] = _marginal_mode(target, index, prior[:, index], best[of], variance[of])
-        before, log_spread = log_spread, _log_spreads(target, z)
-        z[offsets] *= np.exp(before - log_spread)  # stay where they are
-        z[of_law] = climb(target, data, z, of_law, scale)
-        whole = -hessian[np.ix_(of_law, of_law)] * scale[of_law][:, None] * scale[of_law]
-        determined = float(np.clip(1 - 1 / np.maximum(np.linalg.eigvalsh(whole), 1.0), 0, 1).sum())
-        moved = _settle_noise(target, data, z, determined)
-        if max(moved, np.abs(log_spread - before).max()) < SETTLED:
+        at = target.conditioning(z, prior, data)
+        y = np.asarray(target.straighten(z[None], data, at))[0]
+        mode = mode_near(target, data, y, at, scale)
+        z = np.asarray(target.bend(mode.z[None], data, at)[0])[0]
+        if np.abs((mode.z - y) / scale).max() < SETTLED:
             break
-    information = np.exp(2 * log_spread) / variance
-    share = information / (1 + information)
-    line = line._replace(share=share, log_spread=log_spread, **_leaning(target, data, z, share))
-    return _mode_at(target, data, z, line, spreads, precision, scale), line
-
-
-def _leaning(target: Target, data: Data, z: np.ndarray, share: np.ndarray) -> dict[str, np.ndarray]:
-    """Of factors on the law: how far they give way to it, and where, as a `Line` has it."""
-    lean = np.zeros(len(target.offset_index))
-    places = np.ones((len(target.law.inputs), len(lean)))
-    names = [target.coordinates[i] for i in target.offset_index]
-    for site, column in target.law.leaning.items():
-        if site not in target.sites or f"{site}[0]" not in names or "schedule" in target.law.inputs:
-            continue
-        first, size = names.index(f"{site}[0]"), target.sites[site][1]
-        codes = np.where(data.mask, data.inputs[column], 0).astype(int)
-        for code in range(1, size):  # the last is a new group's, which has no rows
-            rows = codes == code
-            lean[first + code - 1] = share[first + code - 1]
-            for i, name in enumerate(target.law.inputs):
-                places[i, first + code - 1] = np.exp(np.mean(np.log(data.inputs[name][rows]))) if rows.any() else 1.0
-    line = target.as_they_are()._replace(places=places)
-    with jax.enable_x64(True):
-        height = np.asarray(jax.jit(target.heights)(jax.numpy.asarray(z), data, line))
-    return {"lean": lean, "height": height, "places": places}
-
-
-def shares_seen(target: Target, data: Data, z: np.ndarray, line: Line) -> np.ndarray:
-    """The shares of a `Line` that make draws z, shape (n, d), nearest to normal; shape (o,).
-
-    Of each offset and its spread: the least Kullback-Leibler divergence from the draws to a normal distribution of the
-    coordinates, over a grid of shares.
-    """
-    unshared = target.as_they_are()._replace(
-        log_spread=line.log_spread, lean=line.lean, height=line.height, places=line.places
-    )
-    offsets = in_blocks(target.straighten, z, data, unshared)[:, target.offset_index]
-    with jax.enable_x64(True):
-        log_spread = np.asarray(jax.jit(jax.vmap(target.log_spreads))(z))
-    grid = np.linspace(0.0, 1.0, 21)
-    found = np.zeros(offsets.shape[1])
-    for j in range(offsets.shape[1]):
-        t = log_spread[:, j] - line.log_spread[j]
-        fits = [np.linalg.slogdet(np.cov(offsets[:, j] * np.exp(s * t), t))[1] / 2 - s * t.mean() for s in grid]
-        found[j] = grid[int(np.argmin(fits))]
-    return found
-
-
-def _settle_noise(target: Target, data: Data, z: np.ndarray, determined: float) -> float:
-    """Move the coordinates of the noise to their maximum, in place; returns how far they moved.
-
-    The scatter is that of as many rows as are left beside the directions that they determine: where groups have few
-    rows, the joint mode would have no scatter at all.
-    """
-    moved = 0.0
-    for index in np.setdiff1d(np.arange(target.dimension), target.law_index):
-        points = np.repeat(z[None], len(NEAR), axis=0)
-        points[:, index] += NEAR
-        value = target.evaluate(points, data)[0]
-        if index == target.scale_index:
-            value = value + determined * NEAR
-        best = float(NEAR[np.argmax(value)])
-        z[index] += best
-        moved = max(moved, abs(best))
-    return moved
-
-
-def _mode_at(
-    target: Target, data: Data, z: np.ndarray, line: Line, spreads: np.ndarray, precision: np.ndarray, scale: np.ndarray
-) -> Mode:
-    """The normal distribution of given marginal `precision` of the spreads and, given them, of the curvature at z."""
-    rest = np.setdiff1d(np.arange(target.dimension), spreads)
-    curvature = -hessian_at(target, data, z, line)
-    eigenvalues, vectors = np.linalg.eigh(curvature[np.ix_(rest, rest)] * scale[rest][:, None] * scale[rest])
-    eigenvalues = np.maximum(eigenvalues, 1e-1)
-    inverse = (vectors / eigenvalues) @ vectors.T * scale[rest][:, None] * scale[rest]
-    cross = curvature[np.ix_(spreads, rest)]
-    curvature[np.ix_(rest, rest)] = (vectors * eigenvalues) @ vectors.T / scale[rest][:, None] / scale[rest]
-    curvature[np.ix_(spreads, spreads)] = np.diag(precision) + cross @ inverse @ cross.T
-    slopes = -inverse @ cross.T
-    covariance = np.zeros_like(curvature)
-    covariance[np.ix_(spreads, spreads)] = np.diag(1 / precision)
-    covariance[np.ix_(rest, spreads)] = slopes / precision
-    covariance[np.ix_(spreads, rest)] = (slopes / precision).T
-    covariance[np.ix_(rest, rest)] = inverse + (slopes / precision) @ slopes.T
-    value = float(target.evaluate(z[None], data, line)[0][0])
-    log_det = np.linalg.slogdet(inverse)[1] - np.log(precision).sum()
-    log_mass = value + 0.5 * (len(z) * np.log(2 * np.pi) + log_det)
-    return Mode(z, value, -curvature, (covariance + covariance.T) / 2, float(log_mass))
-
-
-def _log_spreads(target: Target, z: np.ndarray) -> np.ndarray:
-    with jax.enable_x64(True):
-        return np.asarray(target.log_spreads(jax.numpy.asarray(z)))
-
-
-def _marginal_mode(
-    target: Target, index: int, prior: np.ndarray, best: np.ndarray, variance: np.ndarray
-) -> tuple[float, float]:
-    """Mode of a spread's coordinate and the precision there, given offsets measured as `best` with a variance each."""
-    name = target.coordinates[index]
-    transform, setting = target.sites[name][0], getattr(target.law, name)
-    with jax.enable_x64(True):
-        middle = float(np.log(np.asarray(transform(np.median(prior)))))
-        u = np.asarray(transform.inv(np.exp(middle + GRID)))
-        u = u[np.isfinite(u)]
-        spread = np.asarray(transform(u))
-        log_prior = np.asarray(setting.log_prob(spread) + transform.log_abs_det_jacobian(u, spread))
-    total = spread[:, None] ** 2 + variance
-    value = log_prior - 0.5 * (np.log(total) + best**2 / total).sum(axis=1)
-    top = int(np.clip(np.nanargmax(value), 1, len(u) - 2))
-    weight = np.exp(value - np.nanmax(value)) * np.gradient(u)
-    weight = np.nan_to_num(weight / np.nansum(weight))
-    mean = float(weight @ u)
-    return float(u[top]), float(1 / max(weight @ (u - mean) ** 2, 1e-4))
+    return mode, at

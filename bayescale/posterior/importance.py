@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayescale.posterior.density import Data, Line, Target
+from bayescale.posterior.coordinates import Coordinates
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Target
 from bayescale.posterior.diagnostics import pareto_k
 from bayescale.posterior.mode import Mode
 
@@ -25,8 +27,8 @@ class Weighted:
     Attributes
     ----------
     y : ndarray, shape (n, d)
-        In the straightened coordinates of `line`.
-    line : Line
+        In the coordinates `at`.
+    at : Coordinates
     log_weights : ndarray, shape (n,)
         Log of posterior density over proposal density, unnormalised.
     location, factor : ndarray, shape (d,), (d, d)
@@ -38,7 +40,7 @@ class Weighted:
     """
 
     y: np.ndarray
-    line: Line
+    at: Coordinates
     log_weights: np.ndarray
     location: np.ndarray
     factor: np.ndarray
@@ -60,17 +62,23 @@ class Weighted:
 
 
 def importance_sample(
-    target: Target, data: Data, mode: Mode, line: Line, rng: np.random.Generator, draws: int = DRAWS, refits: int = 1
+    target: Target,
+    data: Data,
+    mode: Mode,
+    at: Coordinates,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+    refits: int = 1,
 ) -> Weighted:
     """Draw from a Student-t about a mode, weight by the posterior, and refit the proposal `refits` times.
 
-    The mode is one in the straightened coordinates of `line`. Above `MANY_ROWS` rows there are `FEW` draws.
+    The mode is one in the coordinates `at`. Above `MANY_ROWS` rows there are `FEW` draws.
     """
     location, factor = mode.z, np.linalg.cholesky(mode.covariance)
     draws = min(draws, FEW) if len(data.mask) > MANY_ROWS else draws
     for refit in range(refits + 1):
         size = draws if refit == refits else min(draws // 2, FEW)
-        weighted = _weigh(target, data, line, location, factor, rng, size)
+        weighted = _weigh(target, data, at, location, factor, rng, size)
         location, factor = weighted.location, weighted.factor
     return weighted
 
@@ -78,7 +86,7 @@ def importance_sample(
 def _weigh(
     target: Target,
     data: Data,
-    line: Line,
+    at: Coordinates,
     location: np.ndarray,
     factor: np.ndarray,
     rng: np.random.Generator,
@@ -86,7 +94,7 @@ def _weigh(
 ) -> Weighted:
     d, half = len(location), draws // 2
     y, log_proposal = student_t(location, factor, draws, rng)
-    log_weights = target.evaluate(y, data, line)[0] - log_proposal
+    log_weights = target.evaluate(y, data, at)[0] - log_proposal
     top = np.max(log_weights)
     w = np.exp(log_weights - top)
     pairs = (w[:half] + w[half:]) / 2
@@ -100,7 +108,7 @@ def _weigh(
         mean, new_factor = location, factor
     return Weighted(
         y,
-        line,
+        at,
         log_weights,
         mean,
         new_factor,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
-from bayescale.posterior.density import Data, Line, Target
+from bayescale.posterior.coordinates import Coordinates, Straightening
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Target
 
 STARTS = 24
 ITERATIONS = 200
@@ -39,8 +42,19 @@ class Mode:
     covariance: np.ndarray
     log_evidence: float
 
+    def moved(self, z: np.ndarray) -> Mode:
+        """The mode as the point that it is in other coordinates; its curvature stays that of those it was found in."""
+        return replace(self, z=z)
 
-def find_modes(target: Target, data: Data, starts: np.ndarray, climbs: int = STARTS) -> list[Mode]:
+
+class Density(Protocol):
+    """What is climbed: a log density of coordinates, given a table."""
+
+    def evaluate(self, z: np.ndarray, data: Data, /) -> tuple[np.ndarray, np.ndarray]:
+        """Its values and gradients at points, shapes (n,) and (n, d)."""
+
+
+def find_modes(target: Density, data: Data, starts: np.ndarray, climbs: int = STARTS) -> list[Mode]:
     """Climb from `climbs` of `starts`, shape (n, d), and return the distinct modes, the heaviest first.
 
     Two thirds of them are the best starts; the others are any, for a mode that few prior draws are near. On a table of
@@ -71,35 +85,18 @@ def _some_rows(data: Data) -> Data:
     )
 
 
-def climb(target: Target, data: Data, z: np.ndarray, free: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The nearest maximum over the coordinates `free`, the others held where z, shape (d,), has them; shape (free,)."""
-
-    def evaluate(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        points = np.repeat(z[None], len(some), axis=0)
-        points[:, free] = some
-        value, gradient = target.evaluate(points, data)
-        return value, gradient[:, free]
-
-    return np.asarray(_climb(evaluate, z[None, free], scale[free])[0][0])
+def mode_near(target: Target, data: Data, y: np.ndarray, at: Coordinates, scale: np.ndarray) -> Mode:
+    """The nearest mode to y, shape (d,), in the coordinates `at`; `scale` is a natural unit of each, shape (d,)."""
+    found = _climb(lambda y: target.evaluate(y, data, at), y[None], scale)
+    return _distinct(*found, scale)[0]
 
 
-def hessian_at(target: Target, data: Data, y: np.ndarray, line: Line) -> np.ndarray:
-    """The Hessian of the log density at a point, shape (d,), in the coordinates of `line`; shape (d, d)."""
-
-    def evaluate(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return target.evaluate(points, data, line)
-
-    width = _widths(_hessians(evaluate, y[None], np.full((1, len(y)), WIDEST)))
-    return np.asarray(_hessians(evaluate, y[None], width)[0])
-
-
-def straightened(target: Target, data: Data, mode: Mode, line: Line, scale: np.ndarray) -> Mode:
-    """The mode of the density in the straightened coordinates of `line`, near a mode in z.
+def straightened(target: Target, data: Data, mode: Mode, at: Straightening, scale: np.ndarray) -> Mode:
+    """The mode of the density in straightened coordinates, near a mode in z.
 
     It is another point: the Jacobian of the coordinates moves it to a larger scale of the scatter.
     """
-    found = _climb(lambda y: target.evaluate(y, data, line), mode.z[None], scale)
-    return _distinct(*found, scale)[0]
+    return mode_near(target, data, mode.z, at, scale)
 
 
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -15,10 +15,15 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
 from bayescale.posterior.compiled import Program
-from bayescale.posterior.density import Data, Line, Target
+from bayescale.posterior.coordinates import Coordinates
+from bayescale.posterior.data import Data
+from bayescale.posterior.density import Target
 
 CHUNK = 250
 """Transitions a call of the program: how often progress is shown and an interrupt is seen."""
+
+WIDTH = 32
+"""Chains in a batch on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -32,35 +37,34 @@ class Plan:
     adapt_metric : bool
         Learn a dense metric in warm-up, or keep the unit metric of conditioned coordinates.
     vectorised : bool
-        All chains in step in one batch, which an accelerator wants, or each on its own.
+        Chains in step in batches, which an accelerator wants and many tables do, or each on its own.
     depths : tuple of int
         Doublings of a trajectory at most, in warm-up (shorter while the metric is still wrong) and after it.
-    many : bool
-        Chains of a batch have tables of their own, which differ in what was observed only, and frames of their own.
     """
 
     warmup: int
     adapt_metric: bool
     vectorised: bool = False
     depths: tuple[int, int] = (9, 10)
-    many: bool = False
 
 
 CONDITIONED = Plan(warmup=CHUNK, adapt_metric=False)
 ADAPTIVE = Plan(warmup=4 * CHUNK, adapt_metric=True)
 
 
-def on_this_device(plan: Plan) -> Plan:
-    """The plan as the default device wants it."""
-    return replace(plan, vectorised=jax.default_backend() != "cpu")
+def on_this_device(plan: Plan, tables: int = 1) -> Plan:
+    """The plan as the default device wants it: many chains in step, whose longest trajectory is the time of all."""
+    if tables == 1 and jax.default_backend() == "cpu":
+        return plan
+    return replace(plan, vectorised=True, depths=plan.depths if tables == 1 else (4, 8))
 
 
 class Frame(NamedTuple):
-    """Coordinates w of the sampler: y = location + factor w, in the straightened coordinates of `line`."""
+    """Coordinates w of the sampler: y = location + factor w, in the coordinates `at`."""
 
     location: np.ndarray
     factor: np.ndarray
-    line: Line
+    at: Coordinates
 
 
 class Transitions(NamedTuple):
@@ -75,13 +79,12 @@ class Transitions(NamedTuple):
     step_size: np.ndarray
 
 
-class Chains:
-    """Chains of NUTS that can be advanced as far as needed.
+class Case(NamedTuple):
+    """A table's chains before they are run.
 
-    Parameters
+    Attributes
     ----------
-    target, data : Target, Data
-    plan : Plan
+    data : Data
     frame : Frame
         Coordinates to sample in.
     starts : ndarray, shape (chain, d)
@@ -92,59 +95,92 @@ class Chains:
         Chains get independent streams of it.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        data: Data,
-        plan: Plan,
-        frame: Frame,
-        starts: np.ndarray,
-        target_acceptance: float,
-        seed: int,
-    ) -> None:
+    data: Data
+    frame: Frame
+    starts: np.ndarray
+    target_acceptance: float
+    seed: int
+
+
+class Chains:
+    """Chains of NUTS, of one table or of several of a size, that can be advanced as far as needed.
+
+    Parameters
+    ----------
+    target : Target
+    plan : Plan
+    cases : sequence of Case
+        Each of as many chains.
+    """
+
+    def __init__(self, target: Target, plan: Plan, cases: Sequence[Case]) -> None:
         self.plan = plan
+        self.each = len(cases[0].starts)
         self.program, blank = sampler(target, plan)
-        value, gradient = target.evaluate(starts, data, frame.line)
-        w = np.linalg.solve(frame.factor, (starts - frame.location).T).T
-        keys = np.random.default_rng(seed).integers(0, 2**32, (len(starts), 2), dtype=np.uint32)
-        first = (w, -value, -gradient @ frame.factor, keys)
-        self.constant = (np.float64(target_acceptance), data, frame)
-        # on an accelerator all chains are one program's batch; on a CPU each is a thread's
-        self.batches: list[Any] = (
-            [first] if plan.vectorised else [tuple(x[i] for x in first) for i in range(len(starts))]
-        )
-        self.states: list[Any] = [_repeated(blank, len(starts)) if plan.vectorised else blank for _ in self.batches]
+        begun = [self._first(target, case) for case in cases]
+        chains = [tuple(x[i] for x in first) for first in begun for i in range(self.each)]
+        shared = [(np.float64(c.target_acceptance), c.data, c.frame) for c in cases for _ in range(self.each)]
+        self.inputs: list[Any] = list(zip(chains, shared, strict=True))
+        self.states: list[Any] = [blank] * len(chains)
+        # a batch in step is as wide as an accelerator likes; on a CPU it waits for its longest trajectory
+        width = WIDTH if jax.default_backend() == "cpu" else -(-len(chains) // WIDTH) * WIDTH
+        self.width = min(width, len(chains)) if plan.vectorised else 1
         self.started = self.stopped = False
 
-    def advance(self, chunks: int, tick: Callable[[int], None] = lambda n: None) -> Transitions:
-        """Move every chain on by `chunks` times `CHUNK` transitions; `tick` is told of transitions done."""
+    @staticmethod
+    def _first(target: Target, case: Case) -> tuple[np.ndarray, ...]:
+        value, gradient = target.evaluate(case.starts, case.data, case.frame.at)
+        w = np.linalg.solve(case.frame.factor, (case.starts - case.frame.location).T).T
+        keys = np.random.default_rng(case.seed).integers(0, 2**32, (len(case.starts), 2), dtype=np.uint32)
+        return w, -value, -gradient @ case.frame.factor, keys
 
-        def run(i: int) -> Transitions:
+    def advance(
+        self, which: Sequence[int], chunks: int, tick: Callable[[int], None] = lambda n: None
+    ) -> list[Transitions]:
+        """Move the chains of some cases on by `chunks` times `CHUNK` transitions each, shape (chain, draw) of each.
+
+        `tick` is told of transitions done.
+        """
+        chains = [i for case in which for i in range(case * self.each, (case + 1) * self.each)]
+        groups = [chains[i : i + self.width] for i in range(0, len(chains), self.width)]
+
+        def run(group: list[int]) -> list[Transitions]:
             parts = []
             for c in range(chunks):
                 if self.stopped:
                     break
-                begin = np.bool_(not self.started and c == 0)
-                self.states[i], part = self.program(begin, self.batches[i], self.states[i], *self.constant)
-                parts.append(jax.tree.map(np.asarray, part))
-                tick(CHUNK * (parts[0].diverging.shape[0] if self.plan.vectorised else 1))
-            along = 1 if self.plan.vectorised else 0
-            return Transitions(*(np.concatenate(x, axis=along) for x in zip(*parts, strict=True)))
+                parts.append(self._chunk(group, not self.started and c == 0))
+                tick(CHUNK * len(group))
+            return [
+                Transitions(*(np.concatenate(x) for x in zip(*of_one, strict=True)))
+                for of_one in zip(*parts, strict=True)
+            ]
 
-        if self.plan.vectorised:
-            return self._done(run(0))
         # XLA runs one small program on one core and lets go of the interpreter: threads are free chains
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             try:
-                chains = list(pool.map(run, range(len(self.batches))))
+                moved = [x for group in pool.map(run, groups) for x in group]
             except BaseException:  # an interrupt: let the threads end at their next chunk
                 self.stopped = True
                 raise
-        return self._done(Transitions(*(np.stack(x) for x in zip(*chains, strict=True))))
-
-    def _done(self, drawn: Transitions) -> Transitions:
         self.started = True
-        return drawn
+        of_cases = [moved[i : i + self.each] for i in range(0, len(moved), self.each)]
+        return [Transitions(*(np.stack(x) for x in zip(*case, strict=True))) for case in of_cases]
+
+    def _chunk(self, group: list[int], begin: bool) -> list[Transitions]:
+        """The next chunk of each chain of a group."""
+        if not self.plan.vectorised:
+            (i,) = group
+            first, shared = self.inputs[i]
+            self.states[i], part = self.program(np.bool_(begin), first, self.states[i], *shared)
+            return [jax.tree.map(np.asarray, part)]
+        filled = [*group, *[group[-1]] * (self.width - len(group))]
+        first, shared = _stacked([self.inputs[i] for i in filled])
+        states, parts = self.program(np.bool_(begin), first, _stacked([self.states[i] for i in filled]), *shared)
+        states, parts = (jax.tree.map(np.asarray, x) for x in (states, parts))
+        for row, i in enumerate(group):
+            self.states[i] = jax.tree.map(lambda x, row=row: x[row], states)
+        return [jax.tree.map(lambda x, row=row: x[row], parts) for row in range(len(group))]
 
 
 def sampler(target: Target, plan: Plan) -> tuple[Program, Any]:
@@ -154,11 +190,8 @@ def sampler(target: Target, plan: Plan) -> tuple[Program, Any]:
     blank = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
     if plan not in target.samplers:
         advance = _advance(target, plan)
-        if plan.many:
-            observed = Data(inputs=None, observed=0, log_se=None, mask=None, centre=None)  # type: ignore[arg-type]
-            advance = jax.vmap(advance, in_axes=(None, 0, 0, None, observed, 0))
-        elif plan.vectorised:
-            advance = jax.vmap(advance, in_axes=(None, 0, 0, None, None, None))
+        if plan.vectorised:
+            advance = jax.vmap(advance, in_axes=(None, 0, 0, 0, 0, 0))
         target.samplers[plan] = Program(advance)
     return target.samplers[plan], blank
 
@@ -168,14 +201,13 @@ def prepare(target: Target, data: Data, plan: Plan, chains: int) -> None:
     program, blank = sampler(target, plan)
     d = target.dimension
     first = tuple(np.asarray(x) for x in _blank_start(d))
-    if plan.vectorised:
-        first, blank = _repeated(first, chains), _repeated(blank, chains)
     frame = Frame(np.zeros(d), np.eye(d), target.as_they_are())
-    program.prepare(np.bool_(True), first, blank, np.float64(0.8), data, frame)
+    inputs = (first, blank, np.float64(0.8), data, frame)
+    program.prepare(np.bool_(True), *(_stacked([inputs] * chains) if plan.vectorised else inputs))
 
 
-def _repeated(tree: Any, times: int) -> Any:
-    return jax.tree.map(lambda x: np.stack([x] * times), tree)
+def _stacked(trees: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *x: np.stack(x), *trees)
 
 
 def _blank_start(d: int) -> tuple[Any, ...]:
@@ -202,7 +234,7 @@ def _start(plan: Plan, potential: Any, first: tuple[Any, ...], target_acceptance
 def _advance(target: Target, plan: Plan) -> Callable[..., Any]:
     def advance(begin: Any, first: Any, state: Any, target_acceptance: Any, data: Data, frame: Frame) -> Any:
         def potential(w: Any) -> Any:
-            return -target.straight_log_density(frame.location + frame.factor @ w, data, frame.line)
+            return -target.straight_log_density(frame.location + frame.factor @ w, data, frame.at)
 
         fresh, transition = _start(plan, potential, first, target_acceptance)
         state = jax.tree.map(lambda new, old: jnp.where(begin, new, old), fresh, state)

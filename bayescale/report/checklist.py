@@ -58,8 +58,11 @@ def _law(subject: Subject) -> list[Item]:
             "Which parameters are fitted?",
             "; ".join(f"{law.name}: {', '.join(law.free)}" for law in laws) + f"; of the scatter: {_noise(subject)}",
         ),
-        _item("Where does the form come from?", "; ".join(dict.fromkeys(law.source() for law in laws if law.source()))),
-        _item("What does it assume?", " ".join(dict.fromkeys(r for law in laws for r in law.remarks()))),
+        _item(
+            "Where does the form come from?",
+            "; ".join(dict.fromkeys(law.law.source() for law in laws if law.law.source())),
+        ),
+        _item("What does it assume?", " ".join(dict.fromkeys(r for law in laws for r in law.law.remarks()))),
     ]
 
 

@@ -50,7 +50,7 @@ def verdict(subject: Subject) -> list[str]:
 def _headline(subject: Subject) -> list[str]:
     mass = words.percent(subject.interval)
     said = []
-    exponents = type(subject.lead.law).quantities()
+    exponents = subject.lead.law.quantities()
     if not subject.no_allocation and exponents.get("a") == () and not subject.comparison:
         found = subject.lead.summary(subject.interval).loc["a"]
         median, span = intervals.interval_text(found.to_dict())
@@ -118,14 +118,14 @@ def distrust(subject: Subject) -> list[str]:
     comparison = subject.comparison
     said = list(comparison.warnings if comparison else subject.lead.warnings)
     for fit in subject.fits.values():
-        said += [f"{fit.law.name}: {fit.law.caution}"] if fit.law.caution else []
+        said += [f"{fit.law.name}: {fit.law.law.caution}"] if fit.law.law.caution else []
     ranges = [words.span_of(n, low, high) for n, (low, high) in subject.seen.items()]
     said.append(
         f"The runs cover {words.listed(ranges)}. Outside that every number is "
         "an extrapolation: its interval covers what the law leaves open, not the chance that the law stops holding."
     )
     for fit in subject.fits.values():
-        said += [f"{fit.law.name}: {remark}" for remark in fit.law.remarks()]
+        said += [f"{fit.law.name}: {remark}" for remark in fit.law.law.remarks()]
     names = {*subject.fits, *subject.lead.constants, *(comparison.table.index if comparison else ())}
     return list(dict.fromkeys(_sentence(s, names) for s in said))
 
@@ -166,7 +166,7 @@ def _noise(fit: Fit, name: str) -> str:
 
 def _documented(fit: Fit) -> list[tuple[str, str]]:
     """What derived quantities and noise constants mean."""
-    law = type(fit.law)
+    law = type(fit.law.law)
     said = [
         (n, " ".join((getattr(law, n).__doc__ or "").split())) for n, needs in law.quantities().items() if not needs
     ]

@@ -12,8 +12,7 @@ import numpy as np
 
 from bayescale.fit import Fit
 from bayescale.law import setting_text
-from bayescale.law.pool import Pooled, base_of
-from bayescale.posterior.policy import ESS_LIMIT, R_HAT_LIMIT
+from bayescale.posterior.samples import ESS_LIMIT, R_HAT_LIMIT
 from bayescale.report.subject import Subject
 from bayescale.storage.fit import PACKAGES, data_hash, source_hash
 
@@ -51,7 +50,7 @@ def origin(subject: Subject, command: str) -> list[tuple[str, str]]:
         ("Seed", str(fit.seed)),
         ("Data", fit.runs.source),
         ("SHA-256 of the fitted numbers", data_hash(fit.runs)),
-        ("SHA-256 of the law's source", source_hash(base_of(fit.law))),
+        ("SHA-256 of the law's source", source_hash(type(fit.law.law))),
         ("Versions", ", ".join([f"Python {platform.python_version()}", *(f"{n} {v}" for n, v in versions.items())])),
         ("Pictures", "plotly.js (MIT licence), inside this file"),
     ]
@@ -65,15 +64,15 @@ def again(subject: Subject) -> str:
     parts = ["bayescale", "compare" if comparison else "fit", *_table(source)]
     laws = [f.law for f in comparison.fits.values()] if comparison else [fit.law]
     for law in laws:
-        base = base_of(law)
+        base = type(law.law)
         parts += ["--law", base.name if base.__module__.startswith("bayescale.models") else f"FILE.py:{base.name}"]
     if not comparison:
-        settings = fit.law.population() if isinstance(fit.law, Pooled) else fit.law
+        settings = fit.law.law
         for name, value in settings.items():
             if value is not getattr(type(settings), name):
                 parts += ["--set", f"{name}={setting_text(value)}"]
-        for grouping in fit.law.groupings if isinstance(fit.law, Pooled) else ():
-            parts += ["--pool", f"{grouping.column}={','.join(grouping.constants)}"]
+        for column in fit.law.columns:
+            parts += ["--pool", f"{column}={','.join(fit.law.varied(column))}"]
     parts += [
         "--likelihood",
         fit.likelihood.name,

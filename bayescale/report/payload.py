@@ -12,7 +12,6 @@ from scipy import stats
 
 from bayescale.fit import Fit
 from bayescale.law.labels import new_effect
-from bayescale.law.pool import Varies
 from bayescale.report import words
 from bayescale.report.javascript import UntranslatableError, law_function
 from bayescale.report.subject import Subject
@@ -117,7 +116,7 @@ def priors(fit: Fit) -> list[dict[str, Any]]:
     prior = fit.target.constants_at(fit.samples.prior, fit.padded)
     found = []
     for name, draws in fit.constants.items():
-        if name not in prior or isinstance(getattr(fit.law, name, None), Varies):
+        if name not in prior or prior[name].ndim > 1:
             continue
         before, after = prior[name].ravel(), draws.ravel()[:: max(1, draws.size // 2000)]
         if np.ptp(before) == 0:

@@ -7,35 +7,36 @@ import importlib.metadata
 import inspect
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import numpy as np
 from numpyro.distributions import Distribution
 
-from bayescale.answers.predict import filled_blocks
+from bayescale.answers.predict import filled_blocks, pointwise_log_likelihood
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.fit import Fit
 from bayescale.law import Centre, Law, Stated, setting_text
-from bayescale.law.pool import Grouping, Pooled, base_of, pooled
+from bayescale.law.fields import Field
+from bayescale.law.pool import Grouping, pooled
 from bayescale.law.prior_text import distribution_text, law_from, parse_setting
+from bayescale.law.varying import AnyLaw
 from bayescale.likelihood import LIKELIHOODS, Likelihood
 from bayescale.posterior.mode import Mode
-from bayescale.posterior.policy import Samples, quality
+from bayescale.posterior.posterior import Posterior
+from bayescale.posterior.samples import Samples, quality
 from bayescale.runs import Observations
-from bayescale.storage.netcdf import check_seal, read_tree, write_tree
+from bayescale.storage.netcdf import check_seal, read_tree
 
 if TYPE_CHECKING:
     import xarray
 
-    from bayescale.studies.compare import Comparison
-    from bayescale.studies.downstream import Downstream
+Built = TypeVar("Built")
 
-FORMAT = 1
+FORMAT = 2
 """Of the files: raised when an older reader would misread them."""
 
 ROWWISE_LIMIT = 2**23
@@ -47,7 +48,7 @@ NEEDED = ("posterior", "unconstrained_posterior", "sample_stats", "observed_data
 PACKAGES = ("bayescale", "jax", "numpyro", "numpy")
 
 
-def data_tree(fit: Fit) -> xarray.DataTree:
+def data_tree(fit: Posterior) -> xarray.DataTree:
     """A fit as an xarray DataTree with ArviZ's groups.
 
     Groups: posterior, unconstrained_posterior, sample_stats, posterior_predictive, log_likelihood, prior,
@@ -64,8 +65,12 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     axes = {"chain": np.arange(chains), "draw": np.arange(draws)}
     rows = {"run": np.arange(runs)}
 
-    def of_draws(values: Mapping[str, np.ndarray]) -> xarray.Dataset:
-        return xarray.Dataset({stored_name(n): (("chain", "draw"), x) for n, x in values.items()}, coords=axes)
+    def of_draws(values: Mapping[str, np.ndarray], axes: Mapping[str, np.ndarray]) -> xarray.Dataset:
+        members = {member_dimension(f): ("member", f) for f in fit.law.vectors.values()}
+        dimensions = {n: (member_dimension(f),) for n, f in fit.law.vectors.items()}
+        named = {stored_name(n): (("chain", "draw", *dimensions.get(n, ())), x) for n, x in values.items()}
+        coords = {d: list(f.members) for d, (_, f) in members.items() if any(d in dims for dims, _ in named.values())}
+        return xarray.Dataset(named, coords={**axes, **coords})
 
     def of_rows(values: np.ndarray, along: dict[str, np.ndarray]) -> xarray.Dataset:
         shape = (*(len(x) for x in along.values()), runs)
@@ -73,9 +78,8 @@ def data_tree(fit: Fit) -> xarray.DataTree:
 
     prior = fit.target.constants_at(fit.samples.prior, fit.padded)
     prior_axes = {"chain": np.arange(1), "draw": np.arange(len(fit.samples.prior))}
-    prior_draws = {stored_name(n): (("chain", "draw"), x[None]) for n, x in prior.items()}
     some_axes = {"chain": np.arange(chains), "draw": np.arange(0, draws, step)}
-    some = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
+    some = {n: x[:, ::step].reshape(-1, *x.shape[2:]) for n, x in fit.samples.constants.items()}
     some_prior_axes = {"chain": np.arange(1), "draw": prior_axes["draw"][::step]}
     seen = {metric: ("run", fit.runs.observed)}
     given = {stored_name(n): ("run", x.astype(str) if x.dtype == object else x) for n, x in fit.runs.inputs.items()}
@@ -85,14 +89,14 @@ def data_tree(fit: Fit) -> xarray.DataTree:
         if getattr(fit.runs, label) is not None:
             given[f"{label}_label"] = ("run", np.asarray(getattr(fit.runs, label), dtype=str))
     groups = {
-        "posterior": of_draws(fit.constants),
+        "posterior": of_draws(fit.samples.constants, axes),
         "unconstrained_posterior": xarray.Dataset(
             {"z": (("chain", "draw", "site"), fit.samples.z)}, coords={**axes, "site": fit.target.coordinates}
         ),
-        "sample_stats": of_draws(fit.samples.stats),
+        "sample_stats": of_draws(fit.samples.stats, axes),
         "posterior_predictive": of_rows(_predictive(fit, some, 2), some_axes),
         "log_likelihood": of_rows(pointwise_log_likelihood(fit, step), some_axes),
-        "prior": xarray.Dataset(prior_draws, coords=prior_axes),
+        "prior": of_draws({n: x[None] for n, x in prior.items()}, prior_axes),
         "prior_predictive": of_rows(_predictive(fit, {n: x[::step] for n, x in prior.items()}, 3), some_prior_axes),
         "observed_data": xarray.Dataset(seen, coords=rows),
         "constant_data": xarray.Dataset(given, coords=rows),
@@ -108,18 +112,7 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     return tree
 
 
-def pointwise_log_likelihood(fit: Fit, step: int = 1) -> np.ndarray:
-    """Log likelihood of every row at every `step`-th draw, shape (chain, draw, run)."""
-    flat = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
-    total, parts = len(next(iter(flat.values()))), []
-    block = int(np.clip(2**24 // len(fit.padded.mask), 1, 1000))
-    for start in range(0, total, block):
-        some = {n: x[start : start + block] for n, x in flat.items()}
-        parts.append(np.asarray(fit.target.log_likelihood(some, fit.padded))[:, : fit.runs.rows])
-    return np.concatenate(parts).reshape(fit.samples.z.shape[0], -1, fit.runs.rows)
-
-
-def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> np.ndarray:
+def _predictive(fit: Posterior, constants: Mapping[str, np.ndarray], stream: int) -> np.ndarray:
     rng = np.random.default_rng((fit.seed, stream))
     draws, parts = len(next(iter(constants.values()))), []
     for filled, size in filled_blocks(dict(fit.runs.inputs)):
@@ -129,24 +122,12 @@ def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> n
     return np.concatenate(parts, axis=1)
 
 
-def save(fit: Fit, path: str | Path) -> None:
-    """Write a fit to a NetCDF file; an existing one is replaced only once the new one is whole.
-
-    Raises
-    ------
-    UsageError
-        The folder does not exist or cannot be written to.
-    """
-    write_tree(fit.data, path)
-
-
-def tree_of(fits: Iterable[Fit], content: Mapping[str, Any]) -> xarray.DataTree:
+def tree_of(fits: Iterable[xarray.DataTree], content: Mapping[str, Any]) -> xarray.DataTree:
     """Several fits as one tree, a child each that suffices to rebuild it; `content` says what they are together."""
     import xarray
 
     children = {}
-    for i, fit in enumerate(fits):
-        whole = fit.data
+    for i, whole in enumerate(fits):
         children[f"fit{i}"] = xarray.DataTree.from_dict({g: whole[g].to_dataset() for g in NEEDED})
         children[f"fit{i}"].attrs = dict(whole.attrs)
     tree = xarray.DataTree(children=children)
@@ -154,7 +135,7 @@ def tree_of(fits: Iterable[Fit], content: Mapping[str, Any]) -> xarray.DataTree:
     return tree
 
 
-def fits_of(tree: xarray.DataTree, given: Any) -> list[Fit]:
+def fits_of(tree: xarray.DataTree, given: Any) -> list[Posterior]:
     """The fits of `tree_of`, in their order; `given` is the law, where one of them does not ship."""
     law = None if given is None else law_from(given)
     found = []
@@ -165,14 +146,8 @@ def fits_of(tree: xarray.DataTree, given: Any) -> list[Fit]:
     return found
 
 
-def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
-    """Read a fit, a comparison or two fits joined by `Downstream` that `save` wrote. Nothing in the file is executed.
-
-    Parameters
-    ----------
-    path : str or Path
-    law : str, Law or type, optional
-        The law, where it is not one that ships: as for `fit`.
+def rebuilt(path: str | Path, build: Callable[[xarray.DataTree, dict[str, Any]], Built]) -> Built:
+    """What `build` makes of the tree in a file and of the text that describes it. Nothing in the file is executed.
 
     Raises
     ------
@@ -191,17 +166,7 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
                 f"{file} was written by a newer bayescale "
                 f"(format {tree.attrs['bayescale_format']}, this one reads {FORMAT})"
             )
-        spec = json.loads(tree.attrs["bayescale"])
-        if "comparison" in spec:
-            from bayescale.studies.compare.file import rebuild_comparison
-
-            found: Fit | Comparison | Downstream = rebuild_comparison(tree, spec["comparison"], law)
-        elif "downstream" in spec:
-            from bayescale.studies.downstream import Downstream
-
-            found = Downstream(*fits_of(tree, law))
-        else:
-            found = rebuild_fit(tree, spec, law)
+        found = build(tree, json.loads(tree.attrs["bayescale"]))
     except UsageError:
         raise
     except Exception as error:  # whatever a tampered file lacks
@@ -211,16 +176,17 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
     return found
 
 
-def _spec(fit: Fit) -> dict[str, Any]:
+def _spec(fit: Posterior) -> dict[str, Any]:
     samples = fit.samples
-    groupings = fit.law.groupings if isinstance(fit.law, Pooled) else ()
-    base = base_of(fit.law)
+    law = fit.law.law
+    base = type(law)
     return {
         "law": base.name,
         "law_source": source_hash(base),
         "law_ships": base.__module__.startswith("bayescale.models"),
-        "constants": {n: _setting_text(v, getattr(type(fit.law), n)) for n, v in fit.law.items()},
-        **({"pool": [[g.column, list(g.labels), list(g.constants)] for g in groupings]} if groupings else {}),
+        "constants": {n: _setting_text(v, getattr(base, n)) for n, v in law.items()},
+        "pool": [[c, list(labels), list(fit.law.varied(c))] for c, labels in fit.law.columns.items()],
+        "spreads": {n: _setting_text(prior, None) for n, prior in fit.law.spreads.items()},
         "likelihood": fit.likelihood.name,
         "noise": {f.name: _setting_text(getattr(fit.likelihood, f.name), None) for f in fields(fit.likelihood)},
         "centre": fit.centre.values,
@@ -254,14 +220,14 @@ def _spec(fit: Fit) -> dict[str, Any]:
     }
 
 
-def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
+def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Posterior:
     """A fit from the tree that `data_tree` makes and the JSON text of its attribute, read."""
     law = _rebuild_law(spec, given)
     noise = {n: _read_setting(t, n) for n, t in spec["noise"].items()}
     likelihood: Likelihood = LIKELIHOODS[spec["likelihood"]](**noise)
     metric, rows = law.metric, tree["constant_data"]
     runs = Observations(
-        inputs={n: _stored(rows, n) for n in (*law.inputs, *(g[0] for g in spec.get("pool", ())))},
+        inputs={n: _stored(rows, n) for n in (*law.inputs, *law.columns)},
         metric=metric,
         observed=tree["observed_data"][metric].to_numpy(),
         se=rows[f"{metric}_se"].to_numpy() if f"{metric}_se" in rows else None,
@@ -281,7 +247,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         constants=constants,
         stats={str(n): x.to_numpy() for n, x in tree["sample_stats"].data_vars.items()},
         prior=np.array(spec["prior_z"]),
-        diagnostics=quality(constants),
+        diagnostics=quality(law, constants),
         failures=tuple(spec["failures"]),
         notes=tuple(spec["notes"]),
         method=spec["method"],
@@ -296,7 +262,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         ),
         seconds=spec["sampling_seconds"],
     )
-    return Fit(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
+    return Posterior(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
 
 
 def _stored(rows: Any, name: str) -> np.ndarray:
@@ -305,7 +271,7 @@ def _stored(rows: Any, name: str) -> np.ndarray:
     return values if values.dtype.kind == "f" else values.astype(str).astype(object)
 
 
-def _rebuild_law(spec: dict[str, Any], given: Any) -> Law:
+def _rebuild_law(spec: dict[str, Any], given: Any) -> AnyLaw:
     from bayescale.law import laws
 
     if given is None and spec["law"] not in laws():
@@ -324,13 +290,16 @@ def _rebuild_law(spec: dict[str, Any], given: Any) -> Law:
         )
     texts = spec["constants"]
     read = {n: _read_setting(t, n) for n, t in texts.items() if t != "default"}
-    law = type(law)(**{n: read.get(n, getattr(type(law), n)) for n in texts if "pool" not in spec or n in law.fields})
-    if "pool" not in spec:
+    law = type(law)(**{n: read.get(n, getattr(type(law), n)) for n in texts})
+    if not spec["pool"]:
         return law
-    found: Law = pooled(
-        law, [Grouping(column, tuple(labels), tuple(varying)) for column, labels, varying in spec["pool"]]
-    )
-    return found.replace(**{n: v for n, v in read.items() if n not in law.fields})  # type: ignore[no-any-return]
+    groupings = [Grouping(column, tuple(labels), tuple(varying)) for column, labels, varying in spec["pool"]]
+    return pooled(law, groupings, {n: _read_setting(t, n) for n, t in spec["spreads"].items()})
+
+
+def member_dimension(of: Field) -> str:
+    """The dimension of what a field gives: the column of its groups, unless that is the name of another dimension."""
+    return f"{of.dimension}_group" if of.dimension in ("chain", "draw", "run", "site") else stored_name(of.dimension)
 
 
 def stored_name(name: str) -> str:

@@ -324,7 +324,7 @@ def _quantities(found: Fit, budgets: np.ndarray) -> list[tuple[str, float, np.nd
         N = np.asarray(found.predict_draws(C=budgets)["mean_curve"])
         D = found.derive_draws("D_opt", C=budgets)
     else:
-        derived = type(found.law).quantities()
+        derived = found.law.quantities()
         rows += [(n, np.nan, found.derive_draws(n)) for n in ("a", "b") if derived.get(n) == ()]
         optimum = found.allocate_draws(budgets)
         N, D = np.asarray(optimum["N"]), np.asarray(optimum["D"])

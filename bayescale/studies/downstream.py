@@ -18,13 +18,15 @@ from bayescale import intervals
 from bayescale.answers.predict import blocks_of, decades_beyond, filled_blocks, points_of
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit, fit
-from bayescale.law import Law, at_rows
+from bayescale.law import AnyLaw, at_rows
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.law.prior_text import law_from
 from bayescale.posterior.compiled import Program
 from bayescale.progress import Progress, silent
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
+from bayescale.storage.fit import tree_of
+from bayescale.storage.netcdf import write_tree
 
 if TYPE_CHECKING:
     import xarray
@@ -156,10 +158,8 @@ class Downstream:
         UsageError
             The folder does not exist or cannot be written to.
         """
-        from bayescale.storage.fit import tree_of
-        from bayescale.storage.netcdf import write_tree
 
-        write_tree(tree_of((self.loss, self.task), {"downstream": list(self.fits)}), path)
+        write_tree(tree_of((self.loss.data, self.task.data), {"downstream": list(self.fits)}), path)
 
     def _draws(
         self, runs: Any, inputs: dict[str, Any]
@@ -190,7 +190,7 @@ class Downstream:
 
     def _points(self, runs: Any, inputs: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Points of the loss's law and codes of the task's groups there, checked, as arrays of one length."""
-        of_task, of_loss = ({g.column for g in getattr(x.law, "groupings", ())} for x in (self.task, self.loss))
+        of_task, of_loss = (set(x.law.columns) for x in (self.task, self.loss))
         if runs is None:
             points = points_of(self.loss, None, {n: x for n, x in inputs.items() if n not in of_task - of_loss})
             named = {n: x for n, x in inputs.items() if n in of_task}
@@ -282,7 +282,7 @@ def fit_downstream(
     return Downstream(of_loss, of_task)
 
 
-def _check(law: Law, task_law: Law) -> None:
+def _check(law: AnyLaw, task_law: AnyLaw) -> None:
     if law.metric != "loss":
         raise UsageError(
             f"law {law.name} predicts {law.metric}; the first law is to predict the loss, as chinchilla does"
@@ -294,7 +294,7 @@ def _check(law: Law, task_law: Law) -> None:
         )
 
 
-def _needed(law: Law, table: pd.DataFrame) -> list[str]:
+def _needed(law: AnyLaw, table: pd.DataFrame) -> list[str]:
     """The columns that a row must have filled to tell a law something."""
     names: list[str] = []
     for name in law.inputs:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.answers.identifiability import identifiability
+from bayescale.answers.summary import cautions, summary
 from bayescale.errors import printable
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
+from bayescale.posterior.posterior import Posterior
+from bayescale.posterior.samples import R_HAT_HOPELESS, Effort
+from bayescale.text.groups import groups_rows
 
 WIDTH = 80
 
 
-def fit_text(fit: Fit, interval: float = intervals.INTERVAL) -> str:
+def fit_text(fit: Posterior, interval: float = intervals.INTERVAL) -> str:
     """A fit on one screen: verdict, constants with intervals, derived quantities, what to distrust."""
-    from bayescale.law.labels import groups_rows
-
-    table = fit.summary(interval)
+    table, told = summary(fit, interval), identifiability(fit)
     lines = [
         f"{fit.law.name}: {fit.law.formula()}",
         *textwrap.wrap(printable(f"{fit.runs.rows} rows of {fit.runs.source}"), WIDTH),
@@ -40,15 +39,15 @@ def fit_text(fit: Fit, interval: float = intervals.INTERVAL) -> str:
     lines += intervals.aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
     for sentence in of_groups.sentences:
         lines += textwrap.wrap(printable(sentence), WIDTH)
-    told, free = fit.identifiability.rank, len(fit.identifiability.table)
-    lines += ["", f"Beyond its priors, the rows determine {told:.1f} of the law's {free} constants."]
-    rest = fit.warnings[len(fit.failures) :]
+    free = len(told.table)
+    lines += ["", f"Beyond its priors, the rows determine {told.rank:.1f} of the law's {free} constants."]
+    rest = cautions(fit, told)[len(fit.failures) :]
     if rest:
         lines += ["", "Mind:", *wrapped(rest)]
     return "\n".join(lines)
 
 
-def _verdict(fit: Fit) -> list[str]:
+def _verdict(fit: Posterior) -> list[str]:
     chains, draws = fit.samples.z.shape[:2]
     how = (
         f"{fit.samples.method}, {chains} chains of {draws} draws, seed {fit.seed}, {fit.seconds.get('total', 0):.1f} s"
@@ -58,10 +57,8 @@ def _verdict(fit: Fit) -> list[str]:
     return [f"NOT CONVERGED ({how}): these numbers are no answer.", *wrapped((*fit.failures, *_remedy(fit)))]
 
 
-def _remedy(fit: Fit) -> tuple[str, ...]:
+def _remedy(fit: Posterior) -> tuple[str, ...]:
     """What may still be done where chains only mix slowly."""
-    from bayescale.posterior.policy import R_HAT_HOPELESS, Effort
-
     draws, stats = fit.samples.z.shape[1], fit.samples.stats
     lost = max(q["r_hat"] for q in fit.samples.diagnostics.values()) > R_HAT_HOPELESS
     if draws < Effort().limit or lost or "diverging" not in stats or stats["diverging"].any():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -14,9 +13,7 @@ from numpyro.distributions import Distribution
 from bayescale.errors import UsageError
 from bayescale.posterior.diagnostics import ess_mean, pareto_k
 from bayescale.posterior.importance import student_t
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
+from bayescale.posterior.posterior import Posterior
 
 DRAWS = 4000
 """Draws used at most, all chains together: more would cost more time than they take off the error."""
@@ -82,7 +79,7 @@ class Evidence:
         return "\n".join([text, *(f"  - {w}" for w in self.warnings)])
 
 
-def log_evidence(fit: Fit) -> Evidence:
+def log_evidence(fit: Posterior) -> Evidence:
     """The log evidence of a fit.
 
     Warp-III bridge sampling (Meng & Wong 1996; Meng & Schilling 2002, section 3; Gronau et al. 2017,
@@ -91,7 +88,7 @@ def log_evidence(fit: Fit) -> Evidence:
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
 
     Returns
     -------
@@ -256,7 +253,7 @@ def _cross_check(value: float, se: float, other: float, other_se: float, k_hat: 
     )
 
 
-def _importance(fit: Fit) -> tuple[float, float, float]:
+def _importance(fit: Posterior) -> tuple[float, float, float]:
     """Log evidence, its standard error and k-hat by importance sampling with a proposal fitted to the draws."""
     z = fit.samples.z.reshape(-1, fit.samples.z.shape[-1])
     factor = np.linalg.cholesky(np.cov(z.T).reshape(z.shape[1], -1))
@@ -269,7 +266,7 @@ def _importance(fit: Fit) -> tuple[float, float, float]:
     return top + float(np.log(w.mean())), se, pareto_k(log_weights)
 
 
-def savage_dickey(fit: Fit, constant: str, value: float) -> tuple[float, float]:
+def savage_dickey(fit: Posterior, constant: str, value: float) -> tuple[float, float]:
     """Log Bayes factor of a constant being `value` against its being free, by the Savage-Dickey ratio.
 
     The law with the constant pinned must have the other constants' priors of this one; the ratio of posterior to
@@ -279,7 +276,7 @@ def savage_dickey(fit: Fit, constant: str, value: float) -> tuple[float, float]:
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
         With `constant` free.
     constant : str
         A constant of the law whose prior is a distribution of its own.

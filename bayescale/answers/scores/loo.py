@@ -5,20 +5,20 @@ from __future__ import annotations
 import importlib
 import warnings as warnings_module
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayescale.answers.predict import pointwise_log_likelihood
 from bayescale.answers.scores.evidence import RIVAL
 from bayescale.errors import DataError
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
-from bayescale.posterior.density import Data, centre_of
+from bayescale.posterior.data import Data, centre_of
 from bayescale.posterior.diagnostics import ess_mean
-from bayescale.posterior.policy import Effort, Samples, sample
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
+from bayescale.posterior.posterior import Posterior
+from bayescale.posterior.samples import Effort, Samples
+from bayescale.posterior.sampling import sample
 
 K_HAT_LIMIT = 0.7
 SE_LIMIT = 0.1
@@ -82,7 +82,7 @@ class Lfo:
     warnings: tuple[str, ...]
 
 
-def loo(fit: Fit, *, refits: int = REFITS) -> Loo:
+def loo(fit: Posterior, *, refits: int = REFITS) -> Loo:
     """Leave-one-out cross-validation by Pareto-smoothed importance sampling, refitting where that fails.
 
     Vehtari, Gelman & Gabry 2017 (arXiv:1507.04544) through ArviZ. A row whose k-hat is above 0.7 gets its value from
@@ -90,7 +90,7 @@ def loo(fit: Fit, *, refits: int = REFITS) -> Loo:
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
     refits : int
         How many rows may be refitted, at about the time of a fit each.
     """
@@ -98,16 +98,12 @@ def loo(fit: Fit, *, refits: int = REFITS) -> Loo:
 
     arviz_stats: Any = importlib.import_module("arviz_stats")
 
-    from bayescale.storage.fit import pointwise_log_likelihood, stored_name
-
     values = pointwise_log_likelihood(fit)
     chains, draws, rows = values.shape
     axes = {"chain": np.arange(chains), "draw": np.arange(draws)}
     tree = xarray.DataTree.from_dict(
         {
-            "posterior": xarray.Dataset(
-                {stored_name(n): (("chain", "draw"), x) for n, x in fit.constants.items()}, coords=axes
-            ),
+            "posterior": xarray.Dataset({n: (("chain", "draw"), x) for n, x in fit.constants.items()}, coords=axes),
             "log_likelihood": xarray.Dataset(
                 {fit.law.metric: (("chain", "draw", "run"), values)}, coords={**axes, "run": np.arange(rows)}
             ),
@@ -154,14 +150,14 @@ def loo(fit: Fit, *, refits: int = REFITS) -> Loo:
     )
 
 
-def lfo(fit: Fit, *, share: float = HELD_OUT, seed: int | None = None) -> Lfo:
+def lfo(fit: Posterior, *, share: float = HELD_OUT, seed: int | None = None) -> Lfo:
     """Leave the future out: train on the smaller budgets, score new runs at the largest.
 
     Priors are stated at the centre of the rows that are trained on, as they would have been then.
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
     share : float
         Of the rows, to hold out; the cut falls between two budgets.
     seed : int, optional
@@ -185,7 +181,7 @@ def lfo(fit: Fit, *, share: float = HELD_OUT, seed: int | None = None) -> Lfo:
     return Lfo(float(pointwise.sum()), _se_of_sum(pointwise), pointwise, held_out, warnings)
 
 
-def budgets(fit: Fit) -> tuple[np.ndarray, str]:
+def budgets(fit: Posterior) -> tuple[np.ndarray, str]:
     """What each row cost, as far as the law's inputs tell, shape (row,), and what that is called."""
     inputs = fit.runs.inputs
     if "C" in inputs:
@@ -225,7 +221,7 @@ def largest(budget: np.ndarray, share: float = HELD_OUT) -> np.ndarray:
     return held_out
 
 
-def _without(fit: Fit, keep: np.ndarray, data: Data, *, seed: int) -> Samples:
+def _without(fit: Posterior, keep: np.ndarray, data: Data, *, seed: int) -> Samples:
     """Sample the posterior of some of the rows; the others stay in place, masked, so that programs are reused."""
     mask = np.zeros_like(data.mask)
     mask[: len(keep)] = keep
@@ -243,7 +239,7 @@ def _rivals(samples: Samples) -> bool:
     return sum(m.log_evidence > samples.modes[0].log_evidence - RIVAL for m in samples.modes) > 1
 
 
-def _log_predictive(fit: Fit, samples: Samples, data: Data, rows: np.ndarray) -> np.ndarray:
+def _log_predictive(fit: Posterior, samples: Samples, data: Data, rows: np.ndarray) -> np.ndarray:
     """Log of the mean predictive density of rows over draws, shape (row,)."""
     flat = {n: x.reshape(-1) for n, x in samples.constants.items()}
     total = len(next(iter(flat.values())))

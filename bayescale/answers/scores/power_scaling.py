@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayescale.posterior.diagnostics import pareto_k
 from bayescale.posterior.importance import student_t
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
+from bayescale.posterior.posterior import Posterior
 
 POWERS = (0.5, 0.5**0.5, 1.0, 2.0**0.5, 2.0)
 """Of the prior density: 0.5 widens a normal prior by the square root of two, 2 narrows it by as much."""
@@ -19,7 +16,7 @@ POWERS = (0.5, 0.5**0.5, 1.0, 2.0**0.5, 2.0)
 DRAWS = 4096
 
 
-def evidence_shifts(fit: Fit, powers: tuple[float, ...] = POWERS) -> tuple[np.ndarray, float]:
+def evidence_shifts(fit: Posterior, powers: tuple[float, ...] = POWERS) -> tuple[np.ndarray, float]:
     """How the log evidence changes when the density of the priors is raised to a power and normalised again.
 
     Power-scaling as Kallioinen et al. 2024 (arXiv:2107.14054) do it, here of the joint prior in unconstrained
@@ -28,7 +25,7 @@ def evidence_shifts(fit: Fit, powers: tuple[float, ...] = POWERS) -> tuple[np.nd
 
     Parameters
     ----------
-    fit : Fit
+    fit : Posterior
     powers : tuple of float
         The powers a.
 

@@ -18,8 +18,8 @@ import pandas as pd
 from bayescale.errors import UsageError
 from bayescale.fit import METHODS
 from bayescale.law import Law, setting_text
-from bayescale.law.pool import Pooled
 from bayescale.law.prior_text import law_from
+from bayescale.law.varying import Varying
 from bayescale.likelihood import likelihood_from
 from bayescale.progress import Progress, silent
 from bayescale.studies.calibrate import bands
@@ -205,7 +205,7 @@ def calibrate(
     """
     begun = time.perf_counter()
     spec = law_from(law)
-    if isinstance(spec, Pooled):
+    if isinstance(spec, Varying):
         raise UsageError(f"a pooled law is not calibrated as a whole; calibrate {spec.base.name} itself")
     _check(simulations, method, mass, seed, processes)
     design = design_of(spec, runs, rows=rows, centre=centre)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayescale.errors import UsageError
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Centre, Law
-from bayescale.posterior.density import centre_of
+from bayescale.posterior.data import centre_of
 
 RANGES = {
     "N": (1e6, 1e11),

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from bayescale.answers.optimum import optimum_of_each
-from bayescale.answers.predict import evaluate_draws
+from bayescale.answers.predict import evaluate_at
 from bayescale.errors import DataError
 from bayescale.law import Law
 from bayescale.likelihood import Likelihood
-from bayescale.posterior.density import PRIOR_DRAWS, Data, Target, padded, target_of
-from bayescale.studies.calibrate.batch import Drawn, sample_many
+from bayescale.posterior.data import Data, padded
+from bayescale.posterior.density import PRIOR_DRAWS, Target, target_of
+from bayescale.posterior.samples import Effort, Samples
+from bayescale.posterior.sampling import sample_many
 from bayescale.studies.calibrate.design import Design
 
 DRAWS = 100
 """Posterior draws that a rank is out of."""
 BLOCK, STEP = 96, 32
 """Data sets fitted together at most, and what their number is filled up to a multiple of: programs have one size."""
+EFFORT = Effort(draws=250, limit=4000)
+"""Sampling goes on until the checks of every fit pass; ranks ask for no more draws than that."""
 ROUNDS = 30
 """Rounds of prior draws before a law is given up as one that makes no data."""
 
@@ -80,28 +84,13 @@ class Setting:
         return padded(design.inputs, observed, se, design.centre, self.law.metric)
 
 
-@dataclass(frozen=True, eq=False)
-class _Draws:
-    """What predictions and allocations need of a fit: the law's draws, shape (draw,) each."""
-
-    law: Law
-    target: Target
-    constants: dict[str, np.ndarray]
-
-    def thinned(self) -> dict[str, np.ndarray]:
-        return self.constants
-
-
 def ranked(setting: Setting, indices: Sequence[int], tick: Callable[[int], None] = lambda n: None) -> list[Ranked]:
     """Simulate, fit and rank the data sets of these indices, at most `BLOCK` of them."""
     target = setting.target
     simulated = _simulate(setting, indices)
-    blank = setting.table(np.full(setting.design.rows, setting.design.centre.values[setting.law.metric]))
-    prior = target.prior_draws(PRIOR_DRAWS, setting.seed, blank)
     tables = [setting.table(s.observed) for s in simulated]
-    drawn = sample_many(
-        target, tables, prior, [s.seed for s in simulated], DRAWS, method=setting.method, refit=setting.refit, tick=tick
-    )
+    seeds = [s.seed for s in simulated]
+    drawn = sample_many(target, tables, seeds, method=setting.method, effort=EFFORT, alone=setting.refit, tick=tick)
     return _rank(setting, indices, simulated, tables, drawn)
 
 
@@ -152,7 +141,7 @@ def _rank(
     indices: Sequence[int],
     simulated: list[Simulated],
     tables: list[Data],
-    drawn: list[Drawn],
+    drawn: list[Samples],
 ) -> list[Ranked]:
     """Ranks of every quantity; those of failed posteriors are left out."""
     target = setting.target
@@ -163,7 +152,7 @@ def _rank(
         return results
     size = -(-len(drawn) // STEP) * STEP
     filled = [*good, *[good[0]] * (size - len(good))]
-    z = np.stack([drawn[k].z for k in filled])
+    z = np.stack([_thinned(drawn[k].z) for k in filled])
     true = np.stack([simulated[k].truth for k in filled])
     at_draws = target.constants_at(z.reshape(-1, z.shape[-1]), tables[0])
     at_truth = truth.constants_at(true, tables[0])
@@ -178,6 +167,12 @@ def _rank(
             ranks[name] = _rank_of(of_truth[name][row], mine, rng)
         results[k] = results[k]._replace(ranks=ranks)
     return results
+
+
+def _thinned(z: np.ndarray) -> np.ndarray:
+    """`DRAWS` evenly spaced draws, shape (draw, d), of those of all chains."""
+    flat = z.reshape(-1, z.shape[-1])
+    return flat[(np.arange(DRAWS) * len(flat)) // DRAWS + len(flat) // DRAWS // 2]
 
 
 def _rank_of(value: float, draws: np.ndarray, rng: np.random.Generator) -> float:
@@ -196,14 +191,13 @@ def _quantities(
     """What is ranked, for n draws of each data set, shape (data set * n,) each."""
     law, design = setting.law, setting.design
     found = {n: x for n, x in constants.items() if not isinstance(getattr(law, n, None), str)}
-    view: Any = _Draws(law, target, constants)
     count = len(next(iter(constants.values())))
-    mean = evaluate_draws(view, law.metric, {n: np.array([x]) for n, x in design.far.items()})
+    mean = evaluate_at(target, constants, law.metric, {n: np.array([x]) for n, x in design.far.items()})
     found["mean_curve"] = mean[:, 0]
     keys = rng.integers(0, 2**32, (count, 2), dtype=np.uint32)
     found["new_run"] = np.asarray(target.new_run(constants, mean, keys))[:, 0]
     if law.inputs == ("N", "D") and law.metric == "loss":
-        within, beyond = (optimum_of_each(view, np.full(count, C)) for C in design.budgets)
+        within, beyond = (optimum_of_each(target, constants, np.full(count, C)) for C in design.budgets)
         found["N_opt"] = beyond[0]
         found["tokens_per_parameter"] = within[1] / within[0]
     each = count // len(tables)

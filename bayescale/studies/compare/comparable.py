@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import Law
+from bayescale.law import AnyLaw, Law
 from bayescale.runs import Observations
 
 
-def same_question(specs: Mapping[str, Law]) -> None:
+def same_question(specs: Mapping[str, AnyLaw]) -> None:
     """Refuse laws that predict different things, or from different inputs."""
     first, *rest = specs
     a = specs[first]
@@ -58,7 +58,7 @@ def same_rows(tables: Mapping[str, Observations]) -> None:
             raise UsageError(f"{first} and {name} have different {a.metric}_se; fit both to one table")
 
 
-def alike(a: Law | type[Law], b: Law | type[Law], but: str = "") -> bool:
+def alike(a: AnyLaw | type[Law], b: AnyLaw | type[Law], but: str = "") -> bool:
     """Whether two laws have one formula and, for every constant except `but`, one prior or number."""
     formulas = [getattr(x if isinstance(x, type) else type(x), x.metric) for x in (a, b)]
     return (
@@ -74,7 +74,7 @@ def _equal_numbers(a: object, b: object) -> bool:
     return isinstance(a, int | float | str) and isinstance(b, int | float | str) and a == b
 
 
-def check_weights(weights: Mapping[str, float] | None, specs: Mapping[str, Law]) -> None:
+def check_weights(weights: Mapping[str, float] | None, specs: Mapping[str, AnyLaw]) -> None:
     """Refuse prior weights of unknown laws, and weights that are none."""
     for name, value in (weights or {}).items():
         if name not in specs:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale.answers.scores.evidence import Evidence
+from bayescale.fit import Fit
 from bayescale.storage.fit import fits_of, tree_of
 from bayescale.storage.netcdf import write_tree
 from bayescale.studies.compare import COLUMNS, Comparison
@@ -40,7 +41,7 @@ def save_comparison(comparison: Comparison, path: str | Path) -> None:
         "warnings": list(comparison.warnings),
         "checks": list(comparison.checks),
     }
-    write_tree(tree_of(comparison.fits.values(), {"comparison": content}), path)
+    write_tree(tree_of((f.data for f in comparison.fits.values()), {"comparison": content}), path)
 
 
 def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: Any) -> Comparison:
@@ -54,7 +55,7 @@ def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: An
     given : str, Law or type, optional
         A law that does not ship.
     """
-    fits = dict(zip(content["fits"], fits_of(tree, given), strict=True))
+    fits = dict(zip(content["fits"], map(Fit.of, fits_of(tree, given)), strict=True))
     columns = {c: np.array(x, dtype=bool if c in COLUMNS[-2:] else float) for c, x in content["table"].items()}
     names = {f.name for f in fields(Evidence)}
     evidence = {}

@@ -10,7 +10,7 @@ from numpyro.distributions import Distribution
 
 from bayescale.answers.scores.evidence import Evidence, savage_dickey
 from bayescale.fit import Fit
-from bayescale.law import Law
+from bayescale.law import AnyLaw
 from bayescale.studies.compare.comparable import alike
 
 
@@ -37,7 +37,7 @@ def nested(fits: Mapping[str, Fit], evidence: Mapping[str, Evidence]) -> tuple[t
     return tuple(checks), tuple(doubts)
 
 
-def pinned_in(pinned: Law, free: Law) -> tuple[str, float] | None:
+def pinned_in(pinned: AnyLaw, free: AnyLaw) -> tuple[str, float] | None:
     """The one constant that a law pins and another, else alike, leaves free with a prior of its own; and its value.
 
     The Savage-Dickey ratio applies to such a pair.
