@@ -18,8 +18,8 @@ import bayescale as bs
 from bayescale.cli import main
 from bayescale.fit import Fit, fit
 from bayescale.law import evaluate
-from bayescale.law import law as law_module
 from bayescale.law.labels import by_groups, coded
+from bayescale.law.law import REGISTRY
 from bayescale.law.pool import Grouping, Pooled, pooled
 from bayescale.likelihood import StudentT
 from bayescale.loading import load
@@ -251,7 +251,7 @@ def test_a_tied_constant_follows_and_classes_are_kept() -> None:
     assert type(law) is type(pooled(ChinchillaTied(), [grouping])) and isinstance(law, Pooled)
     assert {"alpha[a]", "beta[a]", "beta[new corpus]"} <= set(law.fields) and "tau_beta" not in law.fields
     assert law.inputs == ("N", "D") and law.name == "chinchilla_tied by corpus"
-    assert law.name not in bs.laws() and law_module._REGISTRY["chinchilla_tied"] is ChinchillaTied
+    assert law.name not in bs.laws() and REGISTRY["chinchilla_tied"] is ChinchillaTied
     drawn = law.drawn({**dict.fromkeys(law.fields, 0.5), "alpha[a]": 0.3, "beta[a]": 0.3})
     with jax.enable_x64(True):
         value = float(drawn.loss(1e8, D=1e9, corpus=np.float64(1.0)))

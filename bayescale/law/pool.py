@@ -22,9 +22,9 @@ import numpyro.distributions as dist
 from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 
+from bayescale.compiled import TRACING, Program
 from bayescale.errors import UsageError, did_you_mean, printable
 from bayescale.law.law import Centre, Law, Stated, _tied, setting_text
-from bayescale.posterior.compiled import TRACING, Program
 
 EFFECT = 0.1
 """Scale of the prior of the spread of effects on the law itself: seeds differ by a per cent, recipes by tens."""

@@ -14,10 +14,10 @@ from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import log_density
 
+from bayescale.compiled import TRACING, Program
 from bayescale.law import Centre, Law, at_rows
 from bayescale.law.prior_text import distribution_text
 from bayescale.likelihood import Likelihood
-from bayescale.posterior.compiled import TRACING, Program
 from bayescale.posterior.data import Data
 from bayescale.runs.schedule import NODES
 
