@@ -11,91 +11,64 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bayescale import datasets, models, plot
-    from bayescale.errors import BayescaleError, DataError, UsageError
-    from bayescale.fit import Fit, fit
-    from bayescale.law import Law, Param, derived, evaluate, laws, stated
-    from bayescale.law.prior_text import law_from
-    from bayescale.loading import load
-    from bayescale.report import report
-    from bayescale.runs import read_runs
-    from bayescale.runs.embeddings import embedding_scale, non_embedding_parameters, total_parameters
-    from bayescale.studies.approaches import Approaches, approaches
-    from bayescale.studies.calibrate import Calibration, calibrate
-    from bayescale.studies.compare import Comparison, compare
-    from bayescale.studies.downstream import Downstream, fit_downstream
+    from bayescale import datasets as datasets
+    from bayescale import models as models
+    from bayescale import plot as plot
+    from bayescale.catalogue import law_from as law_from
+    from bayescale.catalogue import laws as laws
+    from bayescale.errors import BayescaleError as BayescaleError
+    from bayescale.errors import DataError as DataError
+    from bayescale.errors import UsageError as UsageError
+    from bayescale.fit import Fit as Fit
+    from bayescale.fit import fit as fit
+    from bayescale.law import Law as Law
+    from bayescale.law import Param as Param
+    from bayescale.law import derived as derived
+    from bayescale.law import evaluate as evaluate
+    from bayescale.law import stated as stated
+    from bayescale.loading import load as load
+    from bayescale.report import report as report
+    from bayescale.runs import read_runs as read_runs
+    from bayescale.runs.embeddings import embedding_scale as embedding_scale
+    from bayescale.runs.embeddings import non_embedding_parameters as non_embedding_parameters
+    from bayescale.runs.embeddings import total_parameters as total_parameters
+    from bayescale.studies.approaches import Approaches as Approaches
+    from bayescale.studies.approaches import approaches as approaches
+    from bayescale.studies.calibrate import Calibration as Calibration
+    from bayescale.studies.calibrate import calibrate as calibrate
+    from bayescale.studies.compare import Comparison as Comparison
+    from bayescale.studies.compare import compare as compare
+    from bayescale.studies.downstream import Downstream as Downstream
+    from bayescale.studies.downstream import fit_downstream as fit_downstream
 
-_HOMES = {
-    "Approaches": "studies.approaches",
-    "BayescaleError": "errors",
-    "Calibration": "studies.calibrate",
-    "Comparison": "studies.compare",
-    "DataError": "errors",
-    "Downstream": "studies.downstream",
-    "Fit": "fit",
-    "Law": "law",
-    "Param": "law",
-    "UsageError": "errors",
-    "approaches": "studies.approaches",
-    "calibrate": "studies.calibrate",
-    "compare": "studies.compare",
+# the same for a running program, which loads them late: module -> its public names, '' where it is public itself
+_PUBLIC = {
+    "catalogue": "law_from laws",
     "datasets": "",
-    "derived": "law",
-    "embedding_scale": "runs.embeddings",
-    "evaluate": "law",
-    "fit": "fit",
-    "fit_downstream": "studies.downstream",
-    "law_from": "law.prior_text",
-    "laws": "law",
-    "load": "loading",
+    "errors": "BayescaleError DataError UsageError",
+    "fit": "Fit fit",
+    "law": "Law Param derived evaluate stated",
+    "loading": "load",
     "models": "",
-    "non_embedding_parameters": "runs.embeddings",
     "plot": "",
-    "read_runs": "runs",
     "report": "report",
-    "stated": "law",
-    "total_parameters": "runs.embeddings",
+    "runs": "read_runs",
+    "runs.embeddings": "embedding_scale non_embedding_parameters total_parameters",
+    "studies.approaches": "Approaches approaches",
+    "studies.calibrate": "Calibration calibrate",
+    "studies.compare": "Comparison compare",
+    "studies.downstream": "Downstream fit_downstream",
 }
+_HOMES = {name: home for home, names in _PUBLIC.items() for name in names.split() or [home]}
 
-__all__ = [
-    "Approaches",
-    "BayescaleError",
-    "Calibration",
-    "Comparison",
-    "DataError",
-    "Downstream",
-    "Fit",
-    "Law",
-    "Param",
-    "UsageError",
-    "approaches",
-    "calibrate",
-    "compare",
-    "datasets",
-    "derived",
-    "embedding_scale",
-    "evaluate",
-    "fit",
-    "fit_downstream",
-    "law_from",
-    "laws",
-    "load",
-    "models",
-    "non_embedding_parameters",
-    "plot",
-    "read_runs",
-    "report",
-    "stated",
-    "total_parameters",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bayescale' has no attribute {name!r}")
-    home = _HOMES[name]
-    module = importlib.import_module(f"bayescale.{home or name}")
-    value = getattr(module, name) if home else module
+    module = importlib.import_module(f"bayescale.{_HOMES[name]}")
+    value = getattr(module, name) if _PUBLIC[_HOMES[name]] else module
     globals()[name] = value
     return value
 
@@ -104,7 +77,7 @@ class _Package(ModuleType):
     """Keeps `bayescale.fit` the function: importing the module of that name would put itself in its place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (isinstance(value, ModuleType) and _HOMES.get(name)):
+        if not (isinstance(value, ModuleType) and _PUBLIC.get(_HOMES.get(name, ""))):
             super().__setattr__(name, value)
 
 

@@ -21,10 +21,10 @@ from bayescale.answers.predict import derive, predict, predict_draws, quantity_d
 from bayescale.answers.scores.evidence import Evidence, log_evidence
 from bayescale.answers.scores.loo import Loo, loo
 from bayescale.answers.summary import cautions, summary
+from bayescale.catalogue import law_from
 from bayescale.errors import NotConverged, UsageError
 from bayescale.law import AnyLaw, Centre, Varying
 from bayescale.law.labels import by_groups
-from bayescale.law.prior_text import law_from
 from bayescale.likelihood import likelihood_from
 from bayescale.posterior.data import centre_of, data_of
 from bayescale.posterior.density import target_of
@@ -50,7 +50,7 @@ class Fit(Posterior):
     @classmethod
     def of(cls, posterior: Posterior) -> Fit:
         """The verbs for a posterior that is there already."""
-        return cls(**{f.name: getattr(posterior, f.name) for f in fields(Posterior)})
+        return cls(**{f.name: getattr(posterior, f.name) for f in fields(posterior)})
 
     @cached_property
     def identifiability(self) -> Identifiability:

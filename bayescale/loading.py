@@ -32,7 +32,7 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
 
     def build(tree: xarray.DataTree, content: dict[str, Any]) -> Fit | Comparison | Downstream:
         if "comparison" in content:
-            return rebuild_comparison(tree, content["comparison"], law)
+            return Comparison.of(rebuild_comparison(tree, content["comparison"], law))
         if "downstream" in content:
             return Downstream(*(Fit.of(found) for found in fits_of(tree, law)))
         return Fit.of(rebuild_fit(tree, content, law))

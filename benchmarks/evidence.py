@@ -22,10 +22,10 @@ import numpyro.distributions as dist
 
 import bayescale as bs
 from bayescale.answers.scores.evidence import log_evidence
+from bayescale.compiled import use_persistent_cache
 from bayescale.fit import Fit
 from bayescale.law import Param
 from bayescale.likelihood import Normal
-from bayescale.posterior.compiled import use_persistent_cache
 from bayescale.posterior.data import Data, centre_of, padded
 from bayescale.posterior.density import Target
 

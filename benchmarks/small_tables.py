@@ -68,7 +68,7 @@ def tempering(target: Any) -> Any:
     from jax import lax, random
     from numpyro.infer.util import log_density
 
-    from bayescale.posterior.compiled import Program
+    from bayescale.compiled import Program
 
     n, d, scale = PARTICLES, target.dimension, list(target.sites).index("sigma")
 

@@ -5,13 +5,11 @@ N counts parameters without embeddings, S optimiser steps after warm-up, B token
 
 from math import log
 
-import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from bayescale import kaplan
 from bayescale.law import Law, Param, derived, stated
 from bayescale.models.batch import ALPHA_B
-from bayescale.rootfind import decreasing_root
 
 ALPHA_N = dist.LogNormal(log(0.07), 0.6)
 ALPHA_S = dist.LogNormal(log(0.7), 0.4)
@@ -78,16 +76,7 @@ class KaplanNSB(Law):
     }
 
     def loss(self, N, S, B):
-        size = (self.N_c / N) ** self.alpha_N
-
-        def excess(x, law):
-            """log of the law's right-hand side at loss e^x, less x."""
-            steps = S / (1 + law.B_star * jnp.exp(-x / law.alpha_B) / B)
-            return jnp.log((law.N_c / N) ** law.alpha_N + (law.S_c / steps) ** law.alpha_S) - x
-
-        # the loss lies above that of an infinite batch, and below what that loss gives on the right
-        low = jnp.log(size + (self.S_c / S) ** self.alpha_S)
-        return jnp.exp(decreasing_root(excess, low - 1e-6, low + excess(low, self) + 1e-6, self))
+        return kaplan.loss_at_batch(self, N, S, B)
 
     @derived
     def critical_batch(self, loss):

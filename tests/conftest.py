@@ -18,8 +18,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from bayescale.catalogue import laws
 from bayescale.fit import Fit, fit
-from bayescale.law import Law, Param, law, laws
+from bayescale.law import Law, Param
+from bayescale.law.law import REGISTRY
 from bayescale.likelihood import Normal
 from bayescale.posterior import density as target_module
 from bayescale.posterior.data import Data, centre_of, padded
@@ -147,14 +149,20 @@ class Line(Law):
 
 
 @pytest.fixture
-def own_law(tmp_path: Path) -> Iterator[Path]:
-    """A file that declares the law `line`; forgotten afterwards."""
-    before = dict(law._REGISTRY)
+def registry() -> Iterator[dict[str, type[Law]]]:
+    """Laws by name; those that are declared in a test are forgotten after it."""
+    before = dict(REGISTRY)
+    yield REGISTRY
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
+@pytest.fixture
+def own_law(tmp_path: Path, registry: dict[str, type[Law]]) -> Path:
+    """A file that declares the law `line`."""
     path = tmp_path / "own.py"
     path.write_text(LINE, encoding="utf-8")
-    yield path
-    law._REGISTRY.clear()
-    law._REGISTRY.update(before)
+    return path
 
 
 class Loglinear(Law):
@@ -170,7 +178,7 @@ class Loglinear(Law):
         return jnp.exp(self.a + self.b * x)
 
 
-law._REGISTRY.pop("loglinear")
+REGISTRY.pop("loglinear")
 
 
 class Exact(NamedTuple):

@@ -11,8 +11,8 @@ from conftest import EVERY
 from independent import TWINS, Beta, HalfNormal, Normal, Posterior
 from scipy import special, stats
 
+from bayescale.catalogue import laws
 from bayescale.fit import fit
-from bayescale.law import laws
 from bayescale.likelihood import likelihood_from
 from bayescale.posterior.data import centre_of, padded
 from bayescale.posterior.density import target_of

@@ -10,10 +10,10 @@ import pytest
 
 from bayescale.answers.allocate import penalty_draws
 from bayescale.answers.optimum import FREE, _inverse, _numeric, deployment_for, optimum_draws
+from bayescale.catalogue import law_from, laws
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit, fit
-from bayescale.law import evaluate, laws
-from bayescale.law.prior_text import law_from
+from bayescale.law import evaluate
 from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla
 from bayescale.posterior.data import centre_of, padded

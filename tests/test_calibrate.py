@@ -125,9 +125,9 @@ def test_designs_that_are_refused(table: pd.DataFrame) -> None:
         def loss(self, x: Any) -> Any:
             return self.k / x
 
-    from bayescale.law import _REGISTRY
+    from bayescale.law.law import REGISTRY
 
-    del _REGISTRY["odd_for_this_test"]
+    del REGISTRY["odd_for_this_test"]
     with pytest.raises(UsageError, match=r"no default design for x of law odd_for_this_test; give a table of runs"):
         design_of(Odd())
     with pytest.raises(UsageError, match="law chinchilla has 5 free constants; 6 rows are too few"):

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from bayescale import fit, kaplan, models
+from bayescale.answers.design_effect import design_effect
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
-from bayescale.runs.curves import autocorrelation_time, design_effect, thin_curves
+from bayescale.runs.curves import autocorrelation_time, thin_curves
 from bayescale.studies.separate import fit_groups, group_summary
 
 LAW = models.KaplanNS(**kaplan.TABLE_3.values)

@@ -56,7 +56,7 @@ def test_cerebras_gpt_agrees_with_its_publications() -> None:
 
 
 def test_the_simulated_set_is_what_its_generator_makes() -> None:
-    shipped = resources.files("bayescale.datasets") / "simulated_kaplan.csv"
+    shipped = resources.files("bayescale.runs.datasets") / "simulated_kaplan.csv"
     simulated = datasets.simulate_kaplan(seed=0)
     pd.testing.assert_frame_equal(read_exactly(str(shipped)), simulated, check_exact=True)
     assert len(simulated) == 63 and simulated["N"].nunique() == 9 and simulated["D"].nunique() == 7

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pytest
 
-from bayescale import cli, law
+from bayescale import cli
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,9 +41,8 @@ def parameter(page: Path) -> Any:
 
 
 @pytest.mark.parametrize("page", [parameter(p) for p in PAGES if blocks(p)])
-def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(law, "_REGISTRY", law.laws())
     names: dict[str, Any] = {"__name__": "__main__"}
     for code, before in blocks(page):
         exec(compile("\n" * before + code, str(page), "exec"), names)

@@ -10,9 +10,9 @@ import pytest
 from conftest import EVERY
 from independent import TWINS
 
+from bayescale.catalogue import laws
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
-from bayescale.law import laws
 from bayescale.loading import load
 from bayescale.studies.compare import compare
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayescale import compiled as programs
 from bayescale.errors import DataError, NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.likelihood import Normal
 from bayescale.models import Chinchilla
-from bayescale.posterior import compiled as programs
 
 BUDGET = 5.76e23
 """Of Chinchilla 70B and Gopher 280B, FLOPs."""

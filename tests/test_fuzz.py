@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import bayescale.cli
+from bayescale.catalogue import laws
+from bayescale.compiled import Program
 from bayescale.errors import DataError
-from bayescale.law import laws
 from bayescale.likelihood import StudentT
-from bayescale.posterior.compiled import Program
 from bayescale.posterior.data import centre_of, padded
 from bayescale.posterior.density import target_of
 

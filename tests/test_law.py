@@ -15,10 +15,9 @@ import pytest
 from conftest import CENTRES, EVERY, SHIPPED, VALLEYS
 from numpyro import handlers
 
+from bayescale.catalogue import law_from, laws
 from bayescale.errors import UsageError
-from bayescale.law import PF_DAY, Centre, Law, Param, checked_inputs, derived, evaluate, laws, setting_text, stated
-from bayescale.law import law as law_module
-from bayescale.law.prior_text import law_from
+from bayescale.law import PF_DAY, Centre, Law, Param, derived, evaluate, setting_text, stated
 from bayescale.likelihood import StudentT
 from bayescale.models import (
     Chinchilla,
@@ -34,14 +33,9 @@ from bayescale.models import (
 )
 from bayescale.posterior.data import centre_of, padded
 from bayescale.posterior.density import Target
+from bayescale.runs.inputs import checked_inputs
 
-
-@pytest.fixture(autouse=True)
-def registry() -> Any:
-    before = dict(law_module._REGISTRY)
-    yield
-    law_module._REGISTRY.clear()
-    law_module._REGISTRY.update(before)
+pytestmark = pytest.mark.usefixtures("registry")
 
 
 def published(cls: type[Law], which: int = 0) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from bayescale.law import laws
+from bayescale.catalogue import laws
 from bayescale.likelihood import StudentT
 from bayescale.posterior.data import Data, centre_of, padded
 from bayescale.posterior.density import target_of

@@ -17,8 +17,8 @@ from scipy import special, stats
 import bayescale as bs
 from bayescale.cli import main
 from bayescale.fit import Fit, fit
-from bayescale.law import law as law_module
 from bayescale.law.labels import by_groups, coded
+from bayescale.law.law import REGISTRY
 from bayescale.law.pool import Grouping, pooled
 from bayescale.likelihood import StudentT
 from bayescale.loading import load
@@ -256,7 +256,7 @@ def test_a_tied_constant_follows() -> None:
     law = pooled(ChinchillaTied(), [grouping])
     assert {"tau_alpha", "alpha by corpus", "beta by corpus"} <= set(law.fields) and "tau_beta" not in law.fields
     assert law.inputs == ("N", "D") and law.name == "chinchilla_tied by corpus"
-    assert law.name not in bs.laws() and law_module._REGISTRY["chinchilla_tied"] is ChinchillaTied
+    assert law.name not in bs.laws() and REGISTRY["chinchilla_tied"] is ChinchillaTied
     groups = {f"{n} by corpus": np.array([0.3, 0.4, 0.5]) for n in ("alpha", "beta")}
     drawn = law.drawn({**dict.fromkeys(ChinchillaTied.fields, 0.5), "tau_alpha": 0.1, **groups})
     with jax.enable_x64(True):

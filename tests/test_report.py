@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +19,6 @@ from bayescale.cli import main
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import Law, Param
-from bayescale.law import law as law_module
 from bayescale.report import render, report, words
 from bayescale.report.checklist import OPEN
 from bayescale.report.content import spread_out
@@ -70,14 +68,6 @@ def page(small_fit: Fit) -> Page:
     return page_of(small_fit)
 
 
-@pytest.fixture
-def forget() -> Iterator[None]:
-    before = dict(law_module._REGISTRY)
-    yield
-    law_module._REGISTRY.clear()
-    law_module._REGISTRY.update(before)
-
-
 def test_the_file_is_whole_and_small(small_fit: Fit, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     bs.report(small_fit, path)
@@ -118,7 +108,7 @@ def test_the_verdict_comes_first(page: Page, small_fit: Fit) -> None:
 
 
 def test_constants_are_those_of_the_summary(page: Page, small_fit: Fit) -> None:
-    from bayescale.intervals import interval_text
+    from bayescale.text.layout import interval_text
 
     for name, row in small_fit.summary().iterrows():
         median, span = interval_text(row.to_dict())
@@ -173,7 +163,7 @@ def test_every_field_has_a_label(page: Page) -> None:
     assert len(ids) == len(set(ids))
 
 
-@pytest.mark.usefixtures("forget")
+@pytest.mark.usefixtures("registry")
 def test_hostile_names_stay_text(table: pd.DataFrame, small_fit: Fit) -> None:
     runs = replace(
         small_fit.runs,
@@ -239,7 +229,7 @@ def test_a_law_without_an_allocation(table: pd.DataFrame) -> None:
     assert not any(a.get("id") == "budget" for _, a in page.tags)
 
 
-@pytest.mark.usefixtures("forget")
+@pytest.mark.usefixtures("registry")
 def test_a_law_that_no_browser_can_evaluate(table: pd.DataFrame) -> None:
     class Special(Law):
         """L(N) = a + gammaln(2 + 1/log N)

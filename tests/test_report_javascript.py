@@ -16,22 +16,13 @@ import numpyro.distributions as dist
 import pytest
 from conftest import EVERY
 
-from bayescale.law import Law, Param, evaluate, laws
-from bayescale.law import law as law_module
+from bayescale.catalogue import laws
+from bayescale.law import Law, Param, evaluate
 from bayescale.likelihood import StudentT
 from bayescale.posterior.density import target_of
 from bayescale.report.javascript import UntranslatableError, law_function
 
 node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-
-
-@pytest.fixture
-def forget() -> Any:
-    """Laws declared in a test are forgotten after it."""
-    before = dict(law_module._REGISTRY)
-    yield
-    law_module._REGISTRY.clear()
-    law_module._REGISTRY.update(before)
 
 
 def source_of(law: Law) -> str:
@@ -98,7 +89,7 @@ FORMULAS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @node
-@pytest.mark.usefixtures("forget")
+@pytest.mark.usefixtures("registry")
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_users_law_is_the_same_in_javascript(name: str) -> None:
     class Own(Law):
@@ -115,7 +106,7 @@ def test_a_users_law_is_the_same_in_javascript(name: str) -> None:
     agrees(Own())
 
 
-@pytest.mark.usefixtures("forget")
+@pytest.mark.usefixtures("registry")
 def test_what_has_no_translation_is_named() -> None:
     class Sorted(Law):
         """L(N)
@@ -132,7 +123,7 @@ def test_what_has_no_translation_is_named() -> None:
         source_of(Sorted())
 
 
-@pytest.mark.usefixtures("forget")
+@pytest.mark.usefixtures("registry")
 def test_names_of_a_law_are_no_code() -> None:
     """Inputs and constants are numbered, whatever they are called."""
 

@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 from conftest import EVERY
 
+from bayescale.catalogue import laws
 from bayescale.cli import main
 from bayescale.errors import DataError, UsageError, printable
 from bayescale.fit import Fit, fit
-from bayescale.law import laws
 from bayescale.loading import load
 from bayescale.runs import read_runs
 

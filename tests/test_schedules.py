@@ -15,16 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bayescale as bs
+from bayescale.catalogue import laws
 from bayescale.cli import main
 from bayescale.errors import DataError, UsageError
-from bayescale.law import laws
 from bayescale.likelihood import LIKELIHOODS, Autoregressive, Normal, StudentT
 from bayescale.models import Annealing, MultiPower
 from bayescale.posterior.data import Data, centre_of, padded
 from bayescale.posterior.density import Target
 from bayescale.runs import observations, read_runs
 from bayescale.runs.curves import row_before
-from bayescale.runs.schedule import NODES, Schedule, path, schedule_from, with_schedules
+from bayescale.runs.logged_rates import with_schedules
+from bayescale.runs.schedule import NODES, Schedule, path, schedule_from
 from bayescale.studies.calibrate.design import design_of
 
 PEAK, END, WARM = 3e-4, 3e-5, 2000

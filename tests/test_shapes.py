@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from independent import TWINS, Ensemble, Posterior
 
+from bayescale.catalogue import laws
 from bayescale.fit import fit
-from bayescale.law import Centre, evaluate, laws
+from bayescale.law import Centre, evaluate
 from bayescale.likelihood import StudentT
 from bayescale.models import BNSL, BNSL2, M3, M4, PowerLawD
 from bayescale.posterior.data import centre_of, padded

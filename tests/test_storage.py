@@ -14,10 +14,10 @@ import pytest
 import xarray
 
 import bayescale
+from bayescale.catalogue import law_from
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
-from bayescale.law import law as law_module
-from bayescale.law.prior_text import law_from
+from bayescale.law.law import REGISTRY
 from bayescale.loading import load
 from bayescale.storage import fit as storage
 
@@ -238,7 +238,7 @@ def test_a_users_law_is_given_again(own_law: Path, table: pd.DataFrame, tmp_path
     path = tmp_path / "line.nc"
     found = fit(f"{own_law}:Line", table, method="laplace")
     found.save(path)
-    law_module._REGISTRY.pop("line")  # another process, which has not read the file
+    REGISTRY.pop("line")  # another process, which has not read the file
     with pytest.raises(
         UsageError, match=r"'line', which is not known here; it is not one that ships: give it as law='file.py:line'"
     ):

@@ -22,8 +22,8 @@ from bayescale.answers.optimum import (
 )
 from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import DataError, UsageError
-from bayescale.law import checked_inputs
 from bayescale.posterior.posterior import Posterior
+from bayescale.runs.inputs import checked_inputs
 
 if TYPE_CHECKING:
     import xarray

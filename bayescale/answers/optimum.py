@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescale.answers.predict import filled_blocks
+from bayescale.compiled import Program
 from bayescale.errors import DataError, UsageError
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw
 from bayescale.law.labels import coded
-from bayescale.posterior.compiled import Program
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import Posterior
+from bayescale.runs.inputs import checked_inputs
 
 FLOPS_PER_PARAMETER_SERVED = 2
 """A forward pass: FLOPs a parameter and token served (Kaplan et al. 2020, section 2.1)."""

@@ -10,11 +10,12 @@ import pandas as pd
 
 from bayescale import intervals
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import MOST, Posterior
 from bayescale.runs import read_runs
+from bayescale.runs.inputs import checked_inputs
 from bayescale.runs.schedule import as_numbers
 
 if TYPE_CHECKING:

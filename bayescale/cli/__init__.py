@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         error.show()
         status = 2
     except (click.Abort, KeyboardInterrupt):
-        if programs := sys.modules.get("bayescale.posterior.compiled"):
+        if programs := sys.modules.get("bayescale.compiled"):
             programs.cancel()
         _say("interrupted; nothing was written")
         status = 130

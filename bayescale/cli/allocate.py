@@ -54,7 +54,7 @@ def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fix
             peak: float | None, mfu: float | None, price: float | None, law: str | None, weights: str | None,
             interval: float, as_json: bool, **terms: float | None) -> None:  # fmt: skip
     """Split compute between parameters and tokens by FIT, a saved fit or comparison: the optimum at C = 6ND."""
-    from bayescale.studies.compare.verdict import average_text
+    from bayescale.studies.compare.text import average_text
     from bayescale.text.fit import allocations_text
 
     hardware = _hardware(peak, mfu, price)

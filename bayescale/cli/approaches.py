@@ -27,7 +27,8 @@ def command(data: str, law: str, C: Any, window: float, columns: tuple[tuple[str
     from bayescale import intervals
     from bayescale.progress import bar
     from bayescale.runs import read_runs, select
-    from bayescale.studies.approaches import approaches, approaches_text
+    from bayescale.studies.approaches import approaches
+    from bayescale.text.approaches import approaches_text
 
     runs = select(read_runs(data, columns=dict(columns)), dict(where))
     with bar() as progress:
@@ -50,5 +51,5 @@ def command(data: str, law: str, C: Any, window: float, columns: tuple[tuple[str
         print_json({"interval_mass": interval, "source": str(runs.attrs["source"]), "approaches": entries,
                     "missing": dict(found.missing)})  # fmt: skip
     else:
-        click.echo(approaches_text(found, table, interval))
+        click.echo(approaches_text(table, found.missing, interval))
     return 1 if bad else 0

@@ -52,12 +52,12 @@ def command(
     Constants are drawn from the prior, runs simulated, the law fitted, and the constants ranked among the posterior's
     draws: where posteriors are right the ranks are uniform. Exit status 0: calibrated; 1: not.
     """
+    from bayescale.catalogue import law_from
     from bayescale.errors import UsageError
-    from bayescale.law.prior_text import law_from
     from bayescale.progress import bar
     from bayescale.runs import read_runs, select
     from bayescale.studies.calibrate import calibrate
-    from bayescale.studies.calibrate.text import as_json as entries
+    from bayescale.studies.calibrate.calibration import as_json as entries
 
     table = None
     if runs is not None:

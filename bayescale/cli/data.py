@@ -16,7 +16,7 @@ from bayescale.cli.options import json_option, print_json
 def command(name: str | None, output: str | None, as_json: bool) -> None:
     """List the data sets, or print NAME: one that ships, or one that is downloaded and checked."""
     from bayescale import datasets
-    from bayescale.intervals import aligned
+    from bayescale.text.layout import aligned
 
     if name is None:
         sets = [datasets.info(n) for n in datasets.names()]

@@ -60,12 +60,12 @@ def command(
 
     Cells may be empty: a row tells each law what it can.
     """
-    from bayescale.law.prior_text import law_from
+    from bayescale.catalogue import law_from
     from bayescale.progress import bar
     from bayescale.runs import select
     from bayescale.runs.partial import named_runs
-    from bayescale.studies.downstream import downstream_text, fit_downstream
-    from bayescale.text.fit import predictions_text
+    from bayescale.studies.downstream import fit_downstream
+    from bayescale.text.fit import fits_text, predictions_text
 
     first, second = law_from(law), law_from(task_law)
     first = first.replace(**dict(settings)) if settings else first
@@ -84,7 +84,7 @@ def command(
     if as_json:
         print_json(_json(found, table, interval))
     else:
-        click.echo(downstream_text(found, interval))
+        click.echo(fits_text(found.fits, found.warnings, interval))
         if table is not None:
             click.echo(f"\n{predictions_text(table, interval)}")
     if output:  # last: a disk that is full costs the file, not the result

@@ -53,8 +53,8 @@ def command(
     **effort: Any,
 ) -> int:
     """Fit a law to DATA: a table (CSV, TSV, Parquet, JSON lines) or a data set's name (palm2)."""
+    from bayescale.catalogue import law_from
     from bayescale.fit import fit
-    from bayescale.law.prior_text import law_from
     from bayescale.progress import bar
     from bayescale.runs import read_runs, select
     from bayescale.text.fit import fit_text

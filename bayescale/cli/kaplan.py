@@ -63,7 +63,7 @@ def _json(line: Quantity, interval: float) -> dict[str, Any]:
 
 
 def _text(lines: list[Quantity], interval: float) -> str:
-    from bayescale.intervals import aligned
+    from bayescale.text.layout import aligned
 
     intervals = any("value" not in line.summary(interval) for line in lines)
     rows: list[tuple[str, ...]] = []

@@ -14,8 +14,7 @@ from bayescale.cli.options import json_option, print_json
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """List the laws, or show NAME (a law's name, or FILE.py:NAME) with its priors and published values."""
-    from bayescale.law import laws
-    from bayescale.law.prior_text import law_from
+    from bayescale.catalogue import law_from, laws
 
     chosen = [type(law_from(name))] if name else list(laws().values())
     if as_json:
@@ -23,7 +22,7 @@ def command(name: str | None, as_json: bool) -> None:
     elif name:
         click.echo(_page(chosen[0]))
     else:
-        from bayescale.intervals import aligned
+        from bayescale.text.layout import aligned
 
         click.echo("\n".join(aligned([(law.name, law.formula()) for law in chosen], ("law", "formula"), left=2)))
 
@@ -48,7 +47,7 @@ def _json(law: Any) -> dict[str, Any]:
 
 
 def _page(law: Any) -> str:
-    from bayescale.intervals import aligned
+    from bayescale.text.layout import aligned
 
     lines = [f"{law.name}: {law.formula()}", "", law.source(), "", *law.remarks(), ""]
     sources = list(law.published)

@@ -34,7 +34,7 @@ def command(fit: str, runs: str | None, law: str | None, weights: str | None, in
     """Predict from FIT, a saved fit, comparison or downstream pair: mean curve and new run, with intervals."""
     from bayescale.cli.downstream import joint_predictions
     from bayescale.runs import read_runs
-    from bayescale.studies.compare.verdict import average_text
+    from bayescale.studies.compare.text import average_text
     from bayescale.studies.downstream import Downstream
     from bayescale.text.fit import predictions_text
 

@@ -42,6 +42,7 @@ from bayescale.kaplan.tables import TABLE_6 as TABLE_6
 from bayescale.kaplan.tables import Constants as Constants
 from bayescale.kaplan.tables import Trend as Trend
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
+from bayescale.rootfind import decreasing_root
 
 TOLERANCE = 0.02
 """The overfitting that the paper tolerates, as a fraction of the loss: what seeds differ by (section 4.2)."""
@@ -86,12 +87,25 @@ def loss_of_steps(k: Any = CURVES, N: Any = 1e9, S: Any = 1e5, B: Any = None) ->
     N, S = given(N=N, S=S)
     if B is None:
         return (k.N_c / N) ** k.alpha_N + (k.S_c / S) ** k.alpha_S
-    from bayescale.models.kaplan_steps import KaplanNSB
-
     (B,) = given(B=B)
     with jax.enable_x64(True):
-        law = KaplanNSB().drawn({n: jnp.asarray(getattr(k, n), float) for n in KaplanNSB.fields})
-        return np.asarray(law.loss(*map(jnp.asarray, (N, S, B))))[()]
+        return np.asarray(loss_at_batch(k, *map(jnp.asarray, (N, S, B))))[()]
+
+
+def loss_at_batch(k: Any, N: Any, S: Any, B: Any) -> Any:
+    """L(N, S) at a finite batch, the root of eqs. 5.3, 5.4 and 5.6 in L; traceable, no checks: for the law."""
+    of = {n: jnp.asarray(getattr(k, n), float) for n in ("alpha_N", "N_c", "alpha_S", "S_c", "alpha_B", "B_star")}
+
+    def law(of: Any, steps: Any) -> Any:
+        return jnp.log((of["N_c"] / N) ** of["alpha_N"] + (of["S_c"] / steps) ** of["alpha_S"])
+
+    def excess(x: Any, of: Any) -> Any:
+        """log of the law's right-hand side at loss e^x, less x."""
+        return law(of, S / (1 + of["B_star"] * jnp.exp(-x / of["alpha_B"]) / B)) - x
+
+    # the loss lies above that of an infinite batch, and below what that loss gives on the right
+    low = law(of, S)
+    return jnp.exp(decreasing_root(excess, low - 1e-6, low + excess(low, of) + 1e-6, of))
 
 
 def overfitting(k: Any = TABLE_2, N: Any = 1e9, D: Any = 1e10) -> Any:

@@ -15,8 +15,9 @@ import numpy as np
 from bayescale.errors import DataError
 from bayescale.kaplan.shape import OWNER
 from bayescale.kaplan.tables import CURVES, EQ_6_7, TABLE_5, TABLE_6, Trend
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, PF_DAY, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, PF_DAY
 from bayescale.rootfind import decreasing_root
+from bayescale.runs.inputs import checked_inputs
 
 
 def given(**inputs: Any) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from bayescale import intervals, kaplan
 from bayescale.errors import UsageError
 from bayescale.kaplan import EQ_6_7, TABLE_2, TABLE_3, TABLE_5, TOLERANCE, Constants
 from bayescale.kaplan.frontier import given
+from bayescale.kaplan.tables import Fitted
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
 
 PUBLISHED = {"kaplan_nd": TABLE_2, "kaplan_ns": TABLE_3, **TABLE_5}
 """Published constants by the law that they are of."""
@@ -51,7 +49,7 @@ class Quantity:
             return {n: float(v) for n, v in intervals.summarise(np.asarray(self.value), interval).items()}
 
 
-def constants_of(fits: list[Fit]) -> dict[str, Constants]:
+def constants_of(fits: Sequence[Fitted]) -> dict[str, Constants]:
     """The published constants, replaced by those of fitted laws where there are any.
 
     Raises

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bayescale.errors import UsageError
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, PF_DAY, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, PF_DAY
+from bayescale.runs.inputs import checked_inputs
 
 OWNER = "of Kaplan et al. 2020"
 

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from bayescale.errors import UsageError
-from bayescale.law import PF_DAY
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
+from bayescale.law import PF_DAY, Law
+from bayescale.runs import Observations
 
 PAPER = "Kaplan et al. 2020"
+
+
+class Fitted(Protocol):
+    """What is needed of a fit: its law, its rows, and draws of the law's constants."""
+
+    @property
+    def law(self) -> Law:
+        """As it was fitted."""
+
+    @property
+    def runs(self) -> Observations:
+        """The rows that were fitted."""
+
+    def thinned(self) -> dict[str, np.ndarray]:
+        """Draws of each constant, shape (draw,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +49,7 @@ class Constants:
     values: Mapping[str, Any]
 
     @classmethod
-    def of(cls, fit: Fit) -> Constants:
+    def of(cls, fit: Fitted) -> Constants:
         """The constants of a fitted law at every draw (at most 4000), shape (draw,) each; pinned ones as numbers."""
         pinned = {n: v for n, v in fit.law.items() if isinstance(v, float)}
         drawn = {n: v for n, v in fit.thinned().items() if n in fit.law.law.fields}

@@ -7,10 +7,8 @@ from bayescale.law.law import Law as Law
 from bayescale.law.law import Param as Param
 from bayescale.law.law import Stated as Stated
 from bayescale.law.law import at_rows as at_rows
-from bayescale.law.law import checked_inputs as checked_inputs
 from bayescale.law.law import derived as derived
 from bayescale.law.law import evaluate as evaluate
-from bayescale.law.law import laws as laws
 from bayescale.law.law import setting_text as setting_text
 from bayescale.law.law import stated as stated
 from bayescale.law.varying import AnyLaw as AnyLaw

@@ -1,4 +1,4 @@
-"""What a law is: declare one, find one by name, evaluate it at points and posterior draws.
+"""What a law is: declare one, evaluate it at points and posterior draws.
 
 A law is a NumPyro model of the expected loss. One short class holds the formula, written for one
 point, and a prior for each constant; the base class makes the model from it.
@@ -20,7 +20,8 @@ from numpyro.distributions import Distribution
 
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law.prior_text import distribution_text, parse_setting
-from bayescale.runs.schedule import as_numbers, checked_schedules
+from bayescale.runs.inputs import checked_inputs
+from bayescale.runs.schedule import as_numbers
 
 Param = Any
 """A constant of a law: a distribution (free), a number (pinned), another constant's name (tied), or draws."""
@@ -31,7 +32,8 @@ FLOPS_PER_PARAMETER_TOKEN = 6.0
 PF_DAY = 8.64e19
 """FLOPs in a petaFLOP/s-day, the unit of compute of Kaplan et al. 2020."""
 
-_REGISTRY: dict[str, type[Law]] = {}
+REGISTRY: dict[str, type[Law]] = {}
+"""Laws by name, each entered by its declaration; `bayescale.catalogue` looks them up."""
 
 
 @jax.tree_util.register_pytree_node_class
@@ -311,52 +313,15 @@ def at_rows(law: Any, inputs: Mapping[str, Any], method: str | None = None) -> j
     return values
 
 
-def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """`inputs` as float64 arrays in the order of `names`, or an error that says which one is wrong."""
-    for name in inputs:
-        if name not in names:
-            raise UsageError(
-                f"law {law} has no input {name!r}{did_you_mean(name, names)}; its inputs are {', '.join(names)}"
-            )
-    arrays = {}
-    for name in names:
-        if name not in inputs:
-            raise UsageError(f"law {law} needs {name}; its inputs are {', '.join(names)}")
-        if name == "schedule":
-            arrays[name] = checked_schedules(inputs[name])
-            continue
-        try:
-            array = np.asarray(inputs[name], dtype=float)
-        except (TypeError, ValueError):
-            raise UsageError(f"{name} must be a positive number or an array of them, not {inputs[name]!r}") from None
-        bad = array[~(np.isfinite(array) & (array > 0))]
-        if bad.size:
-            raise UsageError(f"{name} must be positive and finite; found {bad.flat[0]}")
-        arrays[name] = array
-    try:
-        np.broadcast_shapes(*(a.shape for a in arrays.values()))
-    except ValueError:
-        sizes = ", ".join(f"{n} has {a.size}" for n, a in arrays.items())
-        raise UsageError(f"the inputs must have one length, or be single numbers: {sizes}") from None
-    return arrays
-
-
-def laws() -> dict[str, type[Law]]:
-    """Every registered law, by name: those that ship and those declared in this process."""
-    import bayescale.models  # noqa: F401  (declaring a law registers it)
-
-    return dict(sorted(_REGISTRY.items()))
-
-
 def _register(cls: type[Law]) -> None:
-    present = _REGISTRY.get(cls.name)
+    present = REGISTRY.get(cls.name)
     if (
         present is not None
         and present.__module__.startswith("bayescale.models")
         and cls.__module__ != present.__module__
     ):
         raise UsageError(f"{cls.name!r} is the name of a law that ships; call the class {cls.__name__} something else")
-    _REGISTRY[cls.name] = cls
+    REGISTRY[cls.name] = cls
 
 
 def _constant(law: Law, name: str, value: Any) -> Any:

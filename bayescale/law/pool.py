@@ -11,11 +11,11 @@ import numpyro.distributions as dist
 from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 
+from bayescale.compiled import TRACING
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law.fields import UNSEEN, Effects, Offsets
 from bayescale.law.law import Centre, Law, Stated, setting_text
 from bayescale.law.prior_text import parse_setting
-from bayescale.law.tracing import TRACING
 from bayescale.law.varying import Varying, by
 
 EFFECT = 0.1

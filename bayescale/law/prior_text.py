@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib.util
 import inspect
 import math
-import os
-import sys
 from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpyro.distributions as dist
 from numpyro.distributions import Distribution
 
 from bayescale.errors import UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from bayescale.law import Law
 
 
 def distribution_text(prior: Distribution, *, rounded: bool = False) -> str:
@@ -89,57 +81,3 @@ def _number(node: ast.expr) -> float:
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return float(node.value)
     raise ValueError("not a number")
-
-
-def law_from(spec: Any) -> Law:
-    """A law from whatever names one: a law, its class, its registered name, or ``file.py:Name``.
-
-    Raises
-    ------
-    UsageError
-        Where nothing of that name exists, or the file does not declare it.
-    """
-    from bayescale.law import Law, laws
-
-    if isinstance(spec, Law):
-        return spec
-    if inspect.isclass(spec) and issubclass(spec, Law) and spec is not Law:
-        return spec()
-    if not isinstance(spec, str):
-        raise UsageError(f"a law is given by name, as a law, or as 'file.py:Name', not as {type(spec).__name__}")
-    if ".py" in spec:
-        return _law_in_file(spec)()
-    known = laws()
-    if spec not in known:
-        raise UsageError(f"there is no law {spec!r}{did_you_mean(spec, known)}; `bayescale laws` lists them")
-    return known[spec]()
-
-
-def _law_in_file(spec: str) -> type[Law]:
-    from bayescale.law import Law
-
-    path, _, name = spec.partition(".py:") if ".py:" in spec else (spec.removesuffix(".py"), "", "")
-    file = Path(path + ".py")
-    if not os.path.isfile(file):
-        raise UsageError(f"there is no file {str(file)!r} to read a law from")
-    label = f"bayescale_law_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
-    module_spec = importlib.util.spec_from_file_location(label, file)
-    assert module_spec is not None and module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[label] = module
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[label]
-        raise UsageError(f"{file} cannot be read as a law: {type(error).__name__}: {error}") from error
-    found = {
-        key: c
-        for c in vars(module).values()
-        if inspect.isclass(c) and issubclass(c, Law) and c.__module__ == label
-        for key in (c.name, c.__name__)
-    }
-    if not name and len(set(found.values())) == 1:
-        return next(iter(found.values()))
-    if name not in found:
-        raise UsageError(f"{file} declares {', '.join(sorted(found)) or 'no law'}; write {file}:NAME with one of them")
-    return found[name]

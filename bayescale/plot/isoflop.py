@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bayescale import intervals
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.subject import require_split, subject
+from bayescale.runs.inputs import checked_inputs
 from bayescale.studies.approaches import shared_budgets
 
 POINTS = 81

@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 
 from bayescale import intervals
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
 from bayescale.plot.subject import Subject, require_split, subject
+from bayescale.runs.inputs import checked_inputs
 from bayescale.runs.schedule import schedule_from
 
 POINTS = 121

@@ -13,10 +13,11 @@ from bayescale import intervals
 from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw
 from bayescale.law.labels import new_effect
 from bayescale.plot.kinds import has_allocation, refused
 from bayescale.runs import Observations
+from bayescale.runs.inputs import checked_inputs
 from bayescale.studies.compare import Comparison
 from bayescale.studies.compare.average import mixture
 from bayescale.studies.downstream import Downstream

@@ -14,12 +14,11 @@ from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import log_density
 
+from bayescale.compiled import TRACING, Program
 from bayescale.law import Centre, at_rows
 from bayescale.law.prior_text import distribution_text
-from bayescale.law.tracing import TRACING
 from bayescale.law.varying import AnyLaw, Varying
 from bayescale.likelihood import Likelihood
-from bayescale.posterior.compiled import Program
 from bayescale.posterior.coordinates import Conditioning, Coordinates, Straightening, Whitening, whitening
 from bayescale.posterior.data import Data
 from bayescale.runs.schedule import NODES

@@ -14,7 +14,7 @@ import numpy as np
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
-from bayescale.posterior.compiled import Program
+from bayescale.compiled import Program
 from bayescale.posterior.coordinates import Coordinates
 from bayescale.posterior.data import Data
 from bayescale.posterior.density import Target

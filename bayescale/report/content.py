@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayescale import intervals
 from bayescale.answers.predict import evaluate_draws
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, setting_text
 from bayescale.report import words
 from bayescale.report.subject import Subject
+from bayescale.text.layout import interval_text
 
 MOST_ROWS = 500
 """Rows of the data that a report lists."""
@@ -53,7 +53,7 @@ def _headline(subject: Subject) -> list[str]:
     exponents = subject.lead.law.quantities()
     if not subject.no_allocation and exponents.get("a") == () and not subject.comparison:
         found = subject.lead.summary(subject.interval).loc["a"]
-        median, span = intervals.interval_text(found.to_dict())
+        median, span = interval_text(found.to_dict())
         said.append(f"Compute-optimal parameters grow as C to the power {median} ({mass} interval {span}).")
     if subject.no_allocation:
         at = furthest(subject)
@@ -145,7 +145,7 @@ def constants(fit: Fit, interval: float) -> dict[str, Any]:
     contraction = {str(n): float(x) for n, x in told.table["contraction"].items()}
     rows = []
     for name, row in table.iterrows():
-        median, span = intervals.interval_text(row.to_dict())
+        median, span = interval_text(row.to_dict())
         derived = name not in fit.constants
         where = (
             "derived" if derived else setting_text(settings[str(name)]) if name in settings else _noise(fit, str(name))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayescale.answers.allocate import allocate
+from bayescale.answers.predict import predict
 from bayescale.errors import BayescaleError, UsageError
 from bayescale.fit import Fit
-
-if TYPE_CHECKING:
-    from bayescale.studies.compare import Comparison
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
+from bayescale.studies.compare import Comparison
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,6 @@ class Subject:
     @cached_property
     def seen(self) -> dict[str, tuple[float, float]]:
         """Least and greatest value of each input in the runs, with C = 6ND where the laws have N and D."""
-        from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
-
         columns = dict(self.lead.runs.inputs)
         if {"N", "D"} <= set(columns) and "C" not in columns:
             columns["C"] = FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"]
@@ -88,16 +87,12 @@ class Subject:
 
     def predict(self, **inputs: Any) -> pd.DataFrame:
         """Predictions with intervals, averaged over the laws of a comparison."""
-        from bayescale.answers.predict import predict
-
         if self.comparison and self.weights:
             return self.comparison.predict(interval=self.interval, **inputs)
         return predict(self.lead, interval=self.interval, **inputs)
 
     def allocate(self, budgets: Any) -> pd.DataFrame:
         """The optimum of budgets, with intervals; where `no_allocation` says why there is none, an error."""
-        from bayescale.answers.allocate import allocate
-
         terms: Any = {"fixed": self.others} if self.others else {}
         if self.comparison:
             return self.comparison.allocate(budgets, interval=self.interval, **terms)
@@ -124,8 +119,6 @@ def subject_of(found: Any, interval: float) -> Subject:
 
 
 def _of_comparison(found: Any, interval: float) -> Subject:
-    from bayescale.studies.compare import Comparison
-
     if not isinstance(found, Comparison):
         raise UsageError(f"a report is of a fit or a comparison, not of {type(found).__name__}")
     try:

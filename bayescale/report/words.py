@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayescale import intervals
+from bayescale.text.layout import interval_text
 
 LETTERS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -67,7 +67,7 @@ def span_of(name: str, low: float, high: float) -> str:
 def median_and_span(name: str, found: Mapping[Any, Any]) -> tuple[str, str]:
     """An estimate as two texts: the median, and the interval 'low to high'."""
     if name not in (*COUNTS, "C", "tokens_per_parameter"):
-        return intervals.interval_text(found)
+        return interval_text(found)
     median, low, high = (float(found[k]) for k in ("median", "low", "high"))
     write = count if name in COUNTS else power if name == "C" else plain
     digits = 3 if high < 1.3 * low else 2  # more would be noise

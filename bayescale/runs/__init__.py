@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from bayescale.errors import DataError, UsageError, did_you_mean
+from bayescale.runs import datasets
 from bayescale.runs.columns import ALIASES as ALIASES
 from bayescale.runs.columns import COLUMNS as COLUMNS
 from bayescale.runs.columns import (
@@ -29,6 +30,7 @@ from bayescale.runs.columns import (
     standard_name,
 )
 from bayescale.runs.reading import Table, frame_table, read_table
+from bayescale.runs.schedule import schedule_from
 
 WARNING = "warning: "
 SCHEDULE = "learning rates as text, such as '0:0 2000:3e-4 cosine 20000:3e-5'; with_schedules makes it of logged rates"
@@ -77,10 +79,8 @@ def read_runs(source: str | Path | pd.DataFrame, *, columns: Mapping[str, str] |
 def table_of(source: str | Path | pd.DataFrame) -> Table:
     """What `read_runs` takes, as it was found."""
     if isinstance(source, str) and not os.path.isfile(os.path.expanduser(source)):
-        from bayescale import datasets
-
         if source in datasets.names():
-            return frame_table(datasets.load(source))
+            return frame_table(datasets.table(source))
         if not Path(source).suffix:
             hint = did_you_mean(source, datasets.names())
             raise UsageError(
@@ -333,8 +333,6 @@ def observations(
 
 def _schedules(cells: pd.Series, labels: Any, source: str) -> npt.NDArray[Any]:
     """The texts of schedules, each of which can be read."""
-    from bayescale.runs.schedule import schedule_from
-
     for text, rows in cells.astype(str).groupby(cells.astype(str)).groups.items():
         try:
             schedule_from(str(text))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bayescale.law import checked_inputs
+from bayescale.runs.inputs import checked_inputs
 
 OMEGA = 47491.0
 """Pearce & Song's, fitted to the models of Hoffmann et al. 2022."""

@@ -18,11 +18,12 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from bayescale.answers.predict import filled_blocks, pointwise_log_likelihood
+from bayescale.catalogue import law_from, laws
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import Centre, Law, Stated, setting_text
 from bayescale.law.fields import Field
 from bayescale.law.pool import Grouping, pooled
-from bayescale.law.prior_text import distribution_text, law_from, parse_setting
+from bayescale.law.prior_text import distribution_text, parse_setting
 from bayescale.law.varying import AnyLaw
 from bayescale.likelihood import LIKELIHOODS, Likelihood
 from bayescale.posterior.mode import Mode
@@ -272,8 +273,6 @@ def _stored(rows: Any, name: str) -> np.ndarray:
 
 
 def _rebuild_law(spec: dict[str, Any], given: Any) -> AnyLaw:
-    from bayescale.law import laws
-
     if given is None and spec["law"] not in laws():
         hint = (
             "" if spec["law_ships"] else f"; it is not one that ships: give it as law='file.py:{spec['law']}' (--law)"

@@ -19,10 +19,11 @@ import pandas as pd
 from bayescale import intervals
 from bayescale.errors import DataError
 from bayescale.fit import Fit, fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, checked_inputs
+from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.progress import Progress, silent
 from bayescale.runs import read_runs
-from bayescale.text.fit import wrapped
+from bayescale.runs.inputs import checked_inputs
+from bayescale.text.approaches import approaches_text
 
 SAME_BUDGET = 0.02
 """Powers of ten of C within which runs share a budget: the loss must not vary with C within a profile."""
@@ -90,7 +91,7 @@ class Approaches:
         return max(largest)
 
     def __repr__(self) -> str:
-        return approaches_text(self, self.summary(), intervals.INTERVAL)
+        return approaches_text(self.summary(), self.missing, intervals.INTERVAL)
 
 
 def approaches(
@@ -291,23 +292,6 @@ def shared_budgets(compute: np.ndarray, runs: int, width: float, most: float = n
         found.append(float(np.median(logs[start : start + counts[start]])))
         logs = logs[np.abs(logs - found[-1]) > width]
     return np.asarray(10 ** np.sort(found))
-
-
-def approaches_text(found: Approaches, table: pd.DataFrame, interval: float) -> str:
-    """A table of `Approaches.summary` as text: a block for each quantity, a line for each approach."""
-    rows = []
-    for _, part in table.groupby(["quantity", "C"], sort=False, dropna=False):
-        quantity, C = str(part["quantity"].iloc[0]), float(part["C"].iloc[0])
-        title = quantity if np.isnan(C) else f"{quantity} at {C:.3g}"
-        for _, row in part.iterrows():
-            span = f"{row.low:.3g} to {row.high:.3g}"
-            rows.append(
-                (title, str(row.approach), f"{row['median']:.3g}", span, "" if row.converged else "NOT CONVERGED")
-            )
-            title = ""
-    lines = intervals.aligned(rows, ("", "approach", "median", f"{interval:.0%} interval", ""), left=2)
-    absent = [line for name, why in found.missing.items() for line in wrapped((f"no {name}: {why}",))]
-    return "\n".join([*lines, *([""] if absent else []), *absent])
 
 
 def _standard_error(optima: pd.DataFrame) -> dict[str, pd.Series]:

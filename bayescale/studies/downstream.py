@@ -16,17 +16,18 @@ import pandas as pd
 
 from bayescale import intervals
 from bayescale.answers.predict import blocks_of, decades_beyond, filled_blocks, points_of
+from bayescale.catalogue import law_from
+from bayescale.compiled import Program
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import AnyLaw, at_rows
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
-from bayescale.law.prior_text import law_from
-from bayescale.posterior.compiled import Program
 from bayescale.progress import Progress, silent
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
 from bayescale.storage.fit import tree_of
 from bayescale.storage.netcdf import write_tree
+from bayescale.text.fit import fits_text
 
 if TYPE_CHECKING:
     import xarray
@@ -225,7 +226,7 @@ class Downstream:
             warnings.warn(message, NotConverged, stacklevel=3)
 
     def __repr__(self) -> str:
-        return downstream_text(self)
+        return fits_text(self.fits, self.warnings)
 
 
 def fit_downstream(
@@ -320,21 +321,3 @@ def _errors_of_losses(found: Downstream) -> list[str]:
         f"standard errors of the loss are worth {added:.2g} of log {found.task.law.metric}, against a scatter of "
         f"{scatter:.2g}: {found.task.law.name} is fitted as if losses were exact and comes out too flat"
     ]
-
-
-def downstream_text(found: Downstream, interval: float = intervals.INTERVAL) -> str:
-    """Both fits on one screen: verdict, constants with intervals, what to distrust."""
-    from bayescale.text.fit import wrapped
-
-    lines = []
-    for law, one in found.fits.items():
-        lines += [f"{law}: {one.law.formula()}", f"{one.runs.rows} rows of {one.runs.source}"]
-    lines += ["", "Converged." if found.converged else "NOT CONVERGED: these numbers are no answer."]
-    rows = []
-    for law, one in found.fits.items():
-        for name, row in one.summary(interval).loc[list(one.constants)].iterrows():
-            rows.append((law, str(name), *intervals.interval_text(row.to_dict())))
-    lines += [*intervals.aligned(rows, ("", "", "median", f"{interval:.0%} interval"), left=2)]
-    if found.warnings:
-        lines += ["", "Mind:", *wrapped(found.warnings)]
-    return "\n".join(lines)

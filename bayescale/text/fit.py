@@ -1,8 +1,9 @@
-"""What people read: a fit, predictions and allocations as a screen of text."""
+"""What people read: a fit, fits used together, predictions and allocations as a screen of text."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -13,8 +14,7 @@ from bayescale.errors import printable
 from bayescale.posterior.posterior import Posterior
 from bayescale.posterior.samples import R_HAT_HOPELESS, Effort
 from bayescale.text.groups import groups_rows
-
-WIDTH = 80
+from bayescale.text.layout import WIDTH, aligned, interval_text, wrapped
 
 
 def fit_text(fit: Posterior, interval: float = intervals.INTERVAL) -> str:
@@ -31,12 +31,12 @@ def fit_text(fit: Posterior, interval: float = intervals.INTERVAL) -> str:
     rows = []
     of_groups = groups_rows(fit)
     for name, row in table.iterrows():
-        median, span = intervals.interval_text(row.to_dict())
+        median, span = interval_text(row.to_dict())
         quality = ("", "") if pd.isna(row.r_hat) else (f"{row.r_hat:.3f}", f"{min(row.ess_bulk, row.ess_tail):.0f}")
         if str(name) not in of_groups.hidden:
             rows.append((str(name), median, span, *quality))
     rows.sort(key=lambda row: row[0] in of_groups.names)  # the population's first
-    lines += intervals.aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
+    lines += aligned(rows, ("", "median", f"{interval:.0%} interval", "R-hat", "ESS"))
     for sentence in of_groups.sentences:
         lines += textwrap.wrap(printable(sentence), WIDTH)
     free = len(told.table)
@@ -44,6 +44,23 @@ def fit_text(fit: Posterior, interval: float = intervals.INTERVAL) -> str:
     rest = cautions(fit, told)[len(fit.failures) :]
     if rest:
         lines += ["", "Mind:", *wrapped(rest)]
+    return "\n".join(lines)
+
+
+def fits_text(fits: Mapping[str, Posterior], warnings: Sequence[str], interval: float = intervals.INTERVAL) -> str:
+    """Fits by name: verdict, constants with intervals, what to distrust."""
+    lines = []
+    for law, one in fits.items():
+        lines += [f"{law}: {one.law.formula()}", f"{one.runs.rows} rows of {one.runs.source}"]
+    converged = all(one.converged for one in fits.values())
+    lines += ["", "Converged." if converged else "NOT CONVERGED: these numbers are no answer."]
+    rows = []
+    for law, one in fits.items():
+        for name, row in summary(one, interval).loc[list(one.constants)].iterrows():
+            rows.append((law, str(name), *interval_text(row.to_dict())))
+    lines += [*aligned(rows, ("", "", "median", f"{interval:.0%} interval"), left=2)]
+    if warnings:
+        lines += ["", "Mind:", *wrapped(warnings)]
     return "\n".join(lines)
 
 
@@ -66,26 +83,18 @@ def _remedy(fit: Posterior) -> tuple[str, ...]:
     return (f"the chains mix slowly: more draws may do, limit={2 * draws} (--limit {2 * draws})",)
 
 
-def wrapped(sentences: tuple[str, ...]) -> list[str]:
-    """Sentences as an indented list."""
-    lines: list[str] = []
-    for sentence in sentences:
-        lines += textwrap.wrap(printable(sentence), WIDTH, initial_indent="  - ", subsequent_indent="    ")
-    return lines
-
-
 def predictions_text(table: pd.DataFrame, interval: float) -> str:
     """A table of `predict` as text."""
     inputs = list(table.columns[: list(table.columns).index("quantity")])
     rows = []
     for _, row in table.iterrows():
-        median, span = intervals.interval_text(row.to_dict())
+        median, span = interval_text(row.to_dict())
         beyond = max((float(row[c]), c.removeprefix("decades_")) for c in table.columns if c.startswith("decades_"))
         outside = f"{beyond[0]:.1f} in {beyond[1]}" if beyond[0] > 0 else "inside"
         place = (row[n] if isinstance(row[n], str) else f"{row[n]:.4g}" for n in inputs)
         rows.append((*place, str(row.quantity).replace("_", " "), median, span, outside))
     header = (*inputs, "", "median", f"{interval:.0%} interval", "decades beyond data")
-    return "\n".join(intervals.aligned(rows, header))
+    return "\n".join(aligned(rows, header))
 
 
 def allocations_text(table: pd.DataFrame, interval: float) -> str:
@@ -100,11 +109,11 @@ def allocations_text(table: pd.DataFrame, interval: float) -> str:
         for _, row in part.iterrows():
             median, span = _short(row)
             rows.append((f"  {str(row.quantity).replace('_', ' ')}", median, span))
-        blocks.append("\n".join([title, *intervals.aligned(rows, ("", "median", f"{interval:.0%} interval"))]))
+        blocks.append("\n".join([title, *aligned(rows, ("", "median", f"{interval:.0%} interval"))]))
     return "\n\n".join(blocks)
 
 
 def _short(row: pd.Series) -> tuple[str, str]:
     if row.quantity in ("N", "D", "C", "tokens_per_parameter"):
         return f"{row['median']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}"
-    return intervals.interval_text(row.to_dict())
+    return interval_text(row.to_dict())

@@ -15,8 +15,9 @@ from mkdocs.structure.files import File, Files
 from numpyro.distributions import Distribution, constraints
 
 from bayescale.answers.optimum import deployment_for
+from bayescale.catalogue import laws
 from bayescale.errors import UsageError
-from bayescale.law import Law, Stated, laws, setting_text
+from bayescale.law import Law, Stated, setting_text
 from bayescale.plot.kinds import kinds_of
 from bayescale.runs import COLUMNS
 

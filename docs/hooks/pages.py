@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import re
 from pathlib import Path
@@ -21,7 +20,11 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BENCHMARKS = sorted(p for p in (ROOT / "benchmarks").glob("*.md") if p.stem != "README")
 COPIED = {"changelog.md": ROOT / "CHANGELOG.md", "contributing.md": ROOT / "CONTRIBUTING.md"}
-MODULES = "allocate calibrate curves datasets evidence groups hardware kaplan plot predict report schedule".split()
+MODULES = (
+    "answers.allocate answers.design_effect answers.predict answers.scores.evidence catalogue datasets hardware kaplan "
+    "plot report runs.curves runs.embeddings runs.logged_rates runs.schedule studies.calibrate studies.separate"
+).split()
+"""Those that users call by name."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -79,9 +82,7 @@ def _title(text: str) -> str:
 
 
 def _modules() -> dict[str, ModuleType]:
-    """The modules that users call by name, as far as they exist."""
-    there = [name for name in MODULES if importlib.util.find_spec(f"bayescale.{name}")]
-    return {name: importlib.import_module(f"bayescale.{name}") for name in there}
+    return {name: importlib.import_module(f"bayescale.{name}") for name in MODULES}
 
 
 def _offered() -> dict[str, object]:
@@ -129,6 +130,7 @@ def _module(module: ModuleType) -> str:
 
 
 def _within(thing: object, module: ModuleType) -> bool:
-    """Whether something is the module's own, or a submodule's where the module is a package."""
-    home = str(getattr(thing, "__module__", ""))
-    return home == module.__name__ or (hasattr(module, "__path__") and home.startswith(f"{module.__name__}."))
+    """Whether something is the module's own, one that it names as such, or a submodule's where it is a package."""
+    home, named = str(getattr(thing, "__module__", "")), getattr(module, "__all__", ())
+    below = hasattr(module, "__path__") and home.startswith(f"{module.__name__}.")
+    return home == module.__name__ or below or getattr(thing, "__name__", "") in named

@@ -7,139 +7,25 @@ import importlib.metadata
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayescale.catalogue import law_from
 from bayescale.errors import UsageError
 from bayescale.fit import METHODS
 from bayescale.law import Law, setting_text
-from bayescale.law.prior_text import law_from
 from bayescale.law.varying import Varying
 from bayescale.likelihood import likelihood_from
 from bayescale.progress import Progress, silent
-from bayescale.studies.calibrate import bands
+from bayescale.studies.calibrate.calibration import MASS as MASS
+from bayescale.studies.calibrate.calibration import Calibration as Calibration
 from bayescale.studies.calibrate.design import ROWS, Design, design_of
 from bayescale.studies.calibrate.file import FORMAT, append_results, begin_results, read_results, results_path
 from bayescale.studies.calibrate.simulate import BLOCK, DRAWS, Ranked, Setting
 from bayescale.studies.calibrate.work import in_blocks
-
-MASS = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """Ranks of the constants that made each data set among draws of its posterior.
-
-    If the posteriors are right the ranks of each quantity are uniform, whatever the design and the priors.
-
-    Attributes
-    ----------
-    law : Law
-    design : Design
-        Where the rows were, and where the priors were stated.
-    ranks : DataFrame
-        One row a simulation (its number is the index), one column a quantity: the law's free constants, sigma and nu,
-        mean_curve and new_run at the far point of the design, N_opt at a budget far beyond it and
-        tokens_per_parameter at one within it (laws of N and D), and log_likelihood, which sees what constants alone do
-        not (Modrák et al. 2023). Ranks are scaled to (0, 1), ties and steps broken at random.
-    methods : Series
-        How each simulation's posterior was drawn, failed ones as 'none': 'batch', or where the batch did not pass the
-        checks of a fit, what the ordinary fit says.
-    failures : dict
-        Number of a simulation whose posterior was refused -> why. These have no ranks.
-    draws : int
-        How many posterior draws a rank is out of.
-    mass : float
-        Of the simultaneous bands.
-    settings : dict
-        What decides the results, as a file of results states it.
-    seconds : float
-        Wall time of this call.
-    """
-
-    law: Law
-    design: Design
-    ranks: pd.DataFrame
-    methods: pd.Series
-    failures: dict[int, tuple[str, ...]]
-    draws: int
-    mass: float
-    settings: dict[str, Any]
-    seconds: float
-
-    @property
-    def simulations(self) -> int:
-        """How many data sets were fitted, refused ones included."""
-        return len(self.methods)
-
-    def band(self, size: int | None = None, mass: float | None = None) -> pd.DataFrame:
-        """The simultaneous band of the ECDF of uniform ranks.
-
-        Parameters
-        ----------
-        size : int, optional
-            How many ranks; those there are when None.
-        mass : float, optional
-            The probability that the ECDF of one quantity is inside everywhere; `Calibration.mass` when None.
-
-        Returns
-        -------
-        DataFrame
-            Columns at (where the ECDF is looked at), low and high.
-        """
-        size = len(self.ranks) if size is None else size
-        low, high = bands.band(size, self.mass if mass is None else mass)
-        return pd.DataFrame({"at": bands.points(size), "low": low, "high": high})
-
-    @cached_property
-    def summary(self) -> pd.DataFrame:
-        """Each quantity against the band.
-
-        Returns
-        -------
-        DataFrame
-            Index: quantities. Columns: deviation, the largest difference between the ECDF of the ranks and the
-            uniform one; excess, the largest difference in units of the band's half width there (above 1 outside);
-            p, the probability that uniform ranks stray as far; inside, whether the ECDF stays in its band; adjusted,
-            p for the number of quantities (Holm 1979); passed, whether that is at least 1 - mass.
-        """
-        size = len(self.ranks)
-        rows: dict[str, dict[str, Any]] = {}
-        for name, values in self.ranks.items() if size > 1 else ():
-            at, (low, high) = bands.points(size), bands.band(size, self.mass)
-            off = bands.ecdf(values.to_numpy()) - at
-            p = bands.p_value(values.to_numpy())
-            half = np.where(off > 0, high - at, at - low)
-            rows[str(name)] = {
-                "deviation": float(off[np.abs(off).argmax()]),
-                "excess": float(np.max(np.abs(off) / np.maximum(half, 0.5 / size))),
-                "p": p,
-                "inside": p >= 1 - self.mass,
-            }
-        columns = ["deviation", "excess", "p", "inside"]
-        table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        table["adjusted"] = bands.holm(table["p"].to_numpy())
-        table["passed"] = table["adjusted"] >= 1 - self.mass
-        return table
-
-    @property
-    def passed(self) -> bool:
-        """Whether every quantity passed, its p adjusted for their number, and nearly no posterior was refused.
-
-        A right engine passes with probability `mass` at least. More than 5 % of refused posteriors do not pass: ranks
-        say nothing of them.
-        """
-        return bool(self.summary["passed"].all()) and len(self.failures) <= 0.05 * self.simulations
-
-    def __repr__(self) -> str:
-        from bayescale.studies.calibrate.text import calibration_text
-
-        return calibration_text(self)
 
 
 def calibrate(

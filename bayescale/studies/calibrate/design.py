@@ -11,6 +11,7 @@ import numpy as np
 from bayescale.errors import UsageError
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Centre, Law
 from bayescale.posterior.data import centre_of
+from bayescale.runs import observations, read_runs
 
 RANGES = {
     "N": (1e6, 1e11),
@@ -146,8 +147,6 @@ def _spread(law: Law, rows: int) -> dict[str, np.ndarray]:
 
 
 def _of_table(law: Law, runs: Any) -> tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None, str]:
-    from bayescale.runs import observations, read_runs
-
     table = read_runs(runs)
     own = law.metric in table.columns
     if not own:  # a plan of runs to make

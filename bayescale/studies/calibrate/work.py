@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from bayescale.catalogue import law_from
 from bayescale.errors import UsageError
 from bayescale.law import Law
-from bayescale.law.prior_text import law_from
 from bayescale.studies.calibrate.design import Design
 from bayescale.studies.calibrate.simulate import Ranked, Setting, ranked
 

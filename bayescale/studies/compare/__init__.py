@@ -4,106 +4,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.answers.optimum import Terms
+from bayescale.answers.predict import evaluate_draws
 from bayescale.answers.scores.evidence import Evidence, log_evidence
+from bayescale.answers.scores.loo import Lfo, Loo, lfo, loo
 from bayescale.answers.scores.power_scaling import POWERS, evidence_shifts
+from bayescale.catalogue import law_from, laws
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
 from bayescale.fit import fit as fit_law
-from bayescale.law import Law, laws
-from bayescale.law.prior_text import law_from
+from bayescale.law import Law
 from bayescale.likelihood import likelihood_from
 from bayescale.progress import Progress, silent
 from bayescale.runs import Observations, observations, read_runs
+from bayescale.studies.compare import average
 from bayescale.studies.compare.comparable import alike, check_weights, same_question, same_rows
+from bayescale.studies.compare.compared import COLUMNS, Compared
+from bayescale.studies.compare.file import save_comparison
 from bayescale.studies.compare.nested import nested
-
-if TYPE_CHECKING:
-    from bayescale.answers.optimum import Terms
-    from bayescale.answers.scores.loo import Lfo, Loo
-
-COLUMNS = (
-    "log_evidence",
-    "log_evidence_se",
-    "log_bayes_factor",
-    "probability",
-    "elpd_loo",
-    "elpd_loo_se",
-    "weight",
-    "elpd_lfo",
-    "elpd_lfo_se",
-    "weight_lfo",
-    "sigma",
-    "nu",
-    "r2",
-    "seconds",
-    "converged",
-    "trusted",
-)
+from bayescale.studies.compare.text import comparison_text
+from bayescale.studies.compare.verdict import cautions, verdict_of
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Several laws beside one another, on the same rows.
+class Comparison(Compared):
+    """Several laws beside one another, on the same rows, and their averages; its data are those of `Compared`."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        One row a law, the best supported first. Columns: log_evidence and its standard error (nats);
-        log_bayes_factor, natural, against the first row; probability, posterior with the prior weights;
-        elpd_loo and its standard error; weight, by stacking; elpd_lfo, the log predictive density of the
-        largest budgets given the others, its standard error and weight_lfo, stacked on it; sigma and nu,
-        posterior medians; r2 of log losses; seconds, fit and scores; converged; trusted, whether the
-        evidence is. A law that has not converged has NaN for every score.
-    fits : dict of Fit
-        By the table's index; a law that could not be fitted is absent.
-    evidence : dict of Evidence
-    sensitivity : DataFrame
-        Change of each law's log evidence (nats) when the density of its priors is raised to the power in
-        the column's name.
-    verdict : str
-        One sentence.
-    warnings : tuple of str
-        What to distrust.
-    checks : tuple of str
-        The Savage-Dickey ratio beside the evidences, for each pair of laws of which one pins a constant of the other.
-    """
-
-    table: pd.DataFrame
-    fits: dict[str, Fit]
-    evidence: dict[str, Evidence]
-    sensitivity: pd.DataFrame
-    verdict: str
-    warnings: tuple[str, ...]
-    checks: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """How many rows the laws were fitted to."""
-        return next(iter(self.fits.values())).runs.rows
-
-    @property
-    def metric(self) -> str:
-        """What the laws predict."""
-        return next(iter(self.fits.values())).law.metric
-
-    @property
-    def converged(self) -> bool:
-        """Whether any law has."""
-        return any(fit.converged for fit in self.fits.values())
+    @classmethod
+    def of(cls, found: Compared) -> Comparison:
+        """The verbs for what was compared already."""
+        return cls(**{f.name: getattr(found, f.name) for f in fields(found)})
 
     def weights(self, rule: str | Mapping[str, float] = "evidence") -> dict[str, float]:
         """The weights by which `predict` and `allocate` average; see `bayescale.studies.compare.average`."""
-        from bayescale.studies.compare.average import law_weights
-
-        return law_weights(self, rule)
+        return average.law_weights(self, rule)
 
     def predict(
         self,
@@ -114,9 +55,7 @@ class Comparison:
         **inputs: Any,
     ) -> pd.DataFrame:
         """Predictions averaged over laws; see `bayescale.studies.compare.average.predict`."""
-        from bayescale.studies.compare.average import predict
-
-        return predict(self, runs, weights=weights, interval=interval, **inputs)
+        return average.predict(self, runs, weights=weights, interval=interval, **inputs)
 
     def allocate(
         self,
@@ -129,24 +68,13 @@ class Comparison:
         **terms: Unpack[Terms],
     ) -> pd.DataFrame:
         """Compute-optimal N, D, D/N and loss averaged over laws; see `bayescale.studies.compare.average.allocate`."""
-        from bayescale.studies.compare.average import allocate
-
-        return allocate(self, C, loss=loss, N=N, weights=weights, interval=interval, **terms)
+        return average.allocate(self, C, loss=loss, N=N, weights=weights, interval=interval, **terms)
 
     def save(self, path: str | Path) -> None:
         """Write the comparison and its fits to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
-        from bayescale.studies.compare.file import save_comparison
-
         save_comparison(self, path)
 
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """Why no law's draws are to be trusted, where that is so."""
-        return () if self.converged else self.warnings
-
     def __repr__(self) -> str:
-        from bayescale.studies.compare.verdict import comparison_text
-
         return comparison_text(self)
 
 
@@ -201,10 +129,6 @@ def assess(
     progress: Progress = silent,
 ) -> Comparison:
     """Compare fits; see `compare`. `failed` says why further laws have none."""
-    from bayescale.answers.scores.loo import Lfo, lfo, loo
-    from bayescale.studies.compare.average import stack
-    from bayescale.studies.compare.verdict import cautions, verdict_of
-
     failed = dict(failed or {})
     same_rows({n: f.runs for n, f in fits.items()})
     evidence: dict[str, Evidence] = {}
@@ -252,11 +176,11 @@ def assess(
     usable = list(table.index[np.isfinite(table["log_evidence"])])
     if usable:
         _weigh(table, usable, prior_weights)
-        table.loc[usable, "weight"] = stack(np.column_stack([loos[n].pointwise for n in usable]))
+        table.loc[usable, "weight"] = average.stack(np.column_stack([loos[n].pointwise for n in usable]))
         ahead = [n for n in usable if np.isfinite(lfos[n].elpd)]
         if ahead:
             table.loc[usable, "weight_lfo"] = 0.0
-            table.loc[ahead, "weight_lfo"] = stack(np.column_stack([lfos[n].pointwise for n in ahead]))
+            table.loc[ahead, "weight_lfo"] = average.stack(np.column_stack([lfos[n].pointwise for n in ahead]))
     sensitivity = pd.DataFrame({n: shifts[n] for n in usable}, index=[f"{p:.3g}" for p in POWERS]).T
     warnings += cautions(table, sensitivity)
     checks, doubts = nested(fits, evidence)
@@ -277,8 +201,6 @@ def _weigh(table: pd.DataFrame, usable: list[str], prior_weights: Mapping[str, f
 
 def _quality(fit: Fit) -> dict[str, float]:
     """Residual scale, tail index and share of the variance of the log metric that the median curve explains."""
-    from bayescale.answers.predict import evaluate_draws
-
     median = {n: float(np.median(x)) for n, x in fit.constants.items()}
     rows = dict(fit.runs.inputs)
     curve = np.median(evaluate_draws(fit, fit.law.metric, rows), axis=0)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.answers.allocate import Asked, out_of_reach
+from bayescale.answers.optimum import Terms
+from bayescale.answers.predict import decades_beyond, predict_draws
 from bayescale.errors import DataError, UsageError, did_you_mean
-
-if TYPE_CHECKING:
-    from bayescale.answers.optimum import Terms
-    from bayescale.studies.compare import Comparison
+from bayescale.studies.compare.compared import Compared
 
 RULES = {"evidence": "probability", "stacking": "weight", "lfo": "weight_lfo", "equal": ""}
 """Rules of averaging and the column of a comparison's table that holds their weights."""
@@ -23,12 +23,12 @@ NEGLIGIBLE = 1e-4
 """Laws of less weight than this are left out of an average."""
 
 
-def law_weights(comparison: Comparison, rule: str | Mapping[str, float]) -> dict[str, float]:
+def law_weights(comparison: Compared, rule: str | Mapping[str, float]) -> dict[str, float]:
     """The weights of an average, summing to one, of the laws that matter.
 
     Parameters
     ----------
-    comparison : Comparison
+    comparison : Compared
     rule : {'evidence', 'stacking', 'lfo', 'equal'} or mapping
         Posterior model probabilities; stacking of leave-one-out densities (Yao et al. 2018, arXiv:1704.02030);
         stacking of the densities of the largest budgets given the others; the same weight for every law that
@@ -67,7 +67,7 @@ def law_weights(comparison: Comparison, rule: str | Mapping[str, float]) -> dict
 
 
 def predict(
-    comparison: Comparison,
+    comparison: Compared,
     runs: Any = None,
     *,
     weights: str | Mapping[str, float] = "evidence",
@@ -78,7 +78,7 @@ def predict(
 
     Parameters
     ----------
-    comparison : Comparison
+    comparison : Compared
     runs, interval, **inputs
         As for `bayescale.answers.predict.predict`.
     weights : {'evidence', 'stacking', 'lfo', 'equal'} or mapping
@@ -90,8 +90,6 @@ def predict(
         As `bayescale.answers.predict` gives it, and two columns: sd_within, the root of the mean variance within
         laws, and sd_between, the sd of the laws' means; their squares add up to the variance.
     """
-    from bayescale.answers.predict import decades_beyond, predict_draws
-
     intervals.checked_interval(interval)
     shares = law_weights(comparison, weights)
     drawn = [predict_draws(comparison.fits[n], runs, **inputs) for n in shares]
@@ -109,7 +107,7 @@ def predict(
 
 
 def allocate(
-    comparison: Comparison,
+    comparison: Compared,
     C: Any = None,
     *,
     loss: Any = None,
@@ -122,7 +120,7 @@ def allocate(
 
     Parameters
     ----------
-    comparison : Comparison
+    comparison : Compared
         Of laws of N and D.
     C, loss, N, **terms
         As for `bayescale.answers.allocate.allocate`.
@@ -135,8 +133,6 @@ def allocate(
         As `bayescale.answers.allocate` gives it, with sd_within and sd_between. For target losses the average is
         over the draws, of all laws, that reach them.
     """
-    from bayescale.answers.allocate import Asked, out_of_reach
-
     intervals.checked_interval(interval)
     shares = law_weights(comparison, weights)
     asked = Asked.checked(C, loss, N)

@@ -13,13 +13,13 @@ from bayescale.answers.scores.evidence import Evidence
 from bayescale.fit import Fit
 from bayescale.storage.fit import fits_of, tree_of
 from bayescale.storage.netcdf import write_tree
-from bayescale.studies.compare import COLUMNS, Comparison
+from bayescale.studies.compare.compared import COLUMNS, Compared
 
 if TYPE_CHECKING:
     import xarray
 
 
-def save_comparison(comparison: Comparison, path: str | Path) -> None:
+def save_comparison(comparison: Compared, path: str | Path) -> None:
     """Write a comparison and its fits to a NetCDF file; an existing one is replaced only once the new one is whole.
 
     Raises
@@ -44,7 +44,7 @@ def save_comparison(comparison: Comparison, path: str | Path) -> None:
     write_tree(tree_of((f.data for f in comparison.fits.values()), {"comparison": content}), path)
 
 
-def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: Any) -> Comparison:
+def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: Any) -> Compared:
     """A comparison from the tree that `save_comparison` wrote.
 
     Parameters
@@ -63,7 +63,7 @@ def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: An
         values: dict[str, Any] = {k: np.nan if v is None else v for k, v in entry.items() if k in names}
         evidence[name] = Evidence(**(values | {"warnings": tuple(entry["warnings"])}))
     shifts = content["sensitivity"]
-    return Comparison(
+    return Compared(
         table=pd.DataFrame(columns, index=pd.Index(content["laws"], name="law"))[list(COLUMNS)],
         fits=fits,
         evidence=evidence,

@@ -1,20 +1,14 @@
-"""A comparison in words: how strong the evidence is, how it hangs on the priors, and the table as text."""
+"""A comparison in a sentence: how strong the evidence is, and how it hangs on the priors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from bayescale import intervals
 from bayescale.answers.scores.power_scaling import POWERS
-from bayescale.errors import printable
-
-if TYPE_CHECKING:
-    from bayescale.fit import Fit
-    from bayescale.studies.compare import Comparison
+from bayescale.fit import Fit
 
 WORDS = ((2.0, "not worth more than a bare mention"), (6.0, "positive"), (10.0, "strong"), (np.inf, "very strong"))
 """Kass & Raftery 1995, section 3.2: words for twice the natural log of a Bayes factor, up to each bound."""
@@ -51,7 +45,7 @@ def verdict_of(
     word = strength(factor)
     said = f"evidence {word}" if word.startswith("not") else f"{word} evidence"
     weights = "equal prior weights" if not prior_weights else "the prior weights given"
-    share = _share(float(table["probability"][best]))
+    share = probability_text(float(table["probability"][best]))
     text = (
         f"These {rows} rows are {said} for {best} over {other}, the next best "
         f"(log Bayes factor {factor:.2f} +- {error:.2f}; probability {share} with {weights})"
@@ -99,62 +93,12 @@ def cautions(table: pd.DataFrame, sensitivity: pd.DataFrame) -> list[str]:
     return found
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """A comparison on one screen: verdict, table, what to distrust."""
-    from bayescale.text.fit import wrapped
-
-    fit = next(iter(comparison.fits.values()))
-    rows = []
-    for name, row in comparison.table.iterrows():
-        if not row.converged:
-            rows.append((str(name), "NOT CONVERGED", *[""] * 8, _seconds(row.seconds)))
-            continue
-        mark = "" if row.trusted else " ?"
-        rows.append(
-            (
-                str(name),
-                f"{row.log_evidence:.2f} +- {row.log_evidence_se:.2f}{mark}",
-                f"{row.log_bayes_factor:.2f}",
-                _share(row.probability),
-                f"{row.elpd_loo:.1f} +- {row.elpd_loo_se:.1f}",
-                f"{row.weight:.2f}",
-                "" if np.isnan(row.elpd_lfo) else f"{row.elpd_lfo:.1f} +- {row.elpd_lfo_se:.1f}",
-                f"{row.sigma:.3g}",
-                "" if np.isnan(row.nu) else f"{row.nu:.2g}",
-                f"{row.r2:.4f}",
-                _seconds(row.seconds),
-            )
-        )
-    header: tuple[str, ...] = ("law", "log evidence", "log BF", "probability", "elpd loo", "stacking", "elpd largest")
-    header += ("sigma", "nu", "R2", "s")
-    lines = [printable(f"{len(comparison.table)} laws on {comparison.rows} rows of {fit.runs.source}"), ""]
-    lines += [line.removeprefix("  - ").removeprefix("    ") for line in wrapped((comparison.verdict,))]
-    lines += ["", *intervals.aligned(rows, header)]
-    if comparison.checks:
-        lines += ["", "Checked:", *wrapped(comparison.checks)]
-    if comparison.warnings:
-        lines += ["", "Mind:", *wrapped(comparison.warnings)]
-    return "\n".join(lines)
-
-
 def _joint_error(table: pd.DataFrame, best: str, other: str) -> float:
     return float(np.hypot(table["log_evidence_se"][best], table["log_evidence_se"][other]))
 
 
-def _share(probability: float) -> str:
+def probability_text(probability: float) -> str:
+    """A probability as text, bounded where its digits would say nothing."""
     if probability > 0.9995:
         return "> 0.999"
     return f"{probability:.3f}" if probability >= 0.0005 else "< 0.001"
-
-
-def _seconds(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.1f}"
-
-
-def average_text(comparison: Comparison, rule: str, table: pd.DataFrame) -> str:
-    """What an average is over, and how much of its variance lies between the laws."""
-    shares = comparison.weights(rule)
-    over = ", ".join(f"{n} {w:.3f}" for n, w in sorted(shares.items(), key=lambda item: -item[1]))
-    between = table["sd_between"] ** 2 / table["sd"] ** 2
-    span = f"{between.min():.0%} to {between.max():.0%}" if len(between) > 1 else f"{between.iloc[0]:.0%}"
-    return f"Averaged by {rule} over {over}; {span} of the variance lies between laws."

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 
-from bayescale.datasets.originals import TIDY
 from bayescale.errors import DataError, UsageError, did_you_mean
-from bayescale.runs import read_runs
+from bayescale.runs.datasets.originals import TIDY
 from bayescale.runs.reading import read_exactly
 
 FOLDER = "BAYESCALE_DATA"  # names a folder laid out as <set>/original/<file>, read before any download
@@ -145,13 +143,8 @@ def info(name: str) -> DataSet:
     return _BY_NAME[name]
 
 
-def load(name: str) -> pd.DataFrame:
-    """Load a data set as a run table, downloading its files first where it has some.
-
-    Returns
-    -------
-    DataFrame
-        As `bayescale.runs.read_runs` makes it: N parameters, D tokens, C FLOPs, loss nats per token.
+def table(name: str) -> pd.DataFrame:
+    """A data set as it is kept, with standard column names, its files downloaded first where it has some.
 
     Raises
     ------
@@ -159,11 +152,6 @@ def load(name: str) -> pd.DataFrame:
         No data set has that name.
     DataError
         A file could not be downloaded, or is not the pinned one.
-
-    Examples
-    --------
-    >>> len(load("palm2"))
-    12
     """
     entry = info(name)
     if entry.kind == "download":
@@ -171,10 +159,9 @@ def load(name: str) -> pd.DataFrame:
     else:
         with resources.as_file(resources.files(__package__) / f"{name}.csv") as path:
             frame = read_exactly(path)
-    runs = read_runs(frame)
     notes = [f"{name} is simulated, not measured"] if entry.kind == "simulated" else []
-    runs.attrs = {"source": f"{name} ({entry.source})", "notes": notes + runs.attrs["notes"]}
-    return runs
+    frame.attrs = {"source": f"{name} ({entry.source})", "notes": notes}
+    return frame
 
 
 def fetch(name: str) -> list[Path]:
@@ -236,25 +223,3 @@ def _download(entry: DataSet, pin: Mapping[str, str]) -> Path:
             f"to a folder that holds {entry.name}/original/{pin['file']}"
         ) from None
     return Path(fetched)
-
-
-def simulate_kaplan(seed: int = 0) -> pd.DataFrame:
-    """Simulate runs from L(N, D) = ((N_c/N)^(alpha_N/alpha_D) + D_c/D)^alpha_D.
-
-    Returns
-    -------
-    DataFrame
-        63 rows, N parameters (9 values) by D tokens (7 values), loss in nats per token with Student-t(4)
-        noise of scale 0.003 on its logarithm. ``seed=0`` gives the data set ``simulated_kaplan``.
-
-    References
-    ----------
-    Kaplan et al. 2020, arXiv 2001.08361, eq. 1.5 and Table 2.
-    """
-    alpha_N, alpha_D, N_c, D_c = 0.076, 0.103, 6.4e13, 1.8e13
-    sizes = [float(f"{size:.3g}") for size in np.geomspace(1e5, 1.5e9, 9)]
-    tokens = [float(f"{count:.3g}") for count in np.geomspace(2.2e7, 2.3e10, 7)]
-    N, D = (axis.ravel() for axis in np.meshgrid(sizes, tokens, indexing="ij"))
-    loss = ((N_c / N) ** (alpha_N / alpha_D) + D_c / D) ** alpha_D
-    noise = 0.003 * np.random.default_rng(seed).standard_t(4, size=len(N))
-    return pd.DataFrame({"N": N, "D": D, "loss": np.round(loss * np.exp(noise), 6)})

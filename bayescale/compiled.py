@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from bayescale.law.tracing import TRACING
-
 _COMPILERS = ThreadPoolExecutor(max_workers=3, thread_name_prefix="bayescale-compile")
 _SUBMITTED: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
 _CACHE_READY = threading.Lock()
+TRACING = threading.RLock()
+"""NumPyro keeps one stack of handlers a process: models traced in two threads at once would mix their sites."""
 compilations = 0
 """How many programs this process has built (from source or from the persistent cache)."""
 
