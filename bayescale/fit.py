@@ -45,7 +45,11 @@ METHODS = ("nuts", "laplace")
 
 
 class Fit(Posterior):
-    """A law's posterior given a table of runs, with what a user asks of it; its data are those of `Posterior`."""
+    """A law's posterior given a table of runs, with what a user asks of it.
+
+    Its data are those of `bayescale.posterior.posterior.Posterior`: law, likelihood, runs, centre, samples, seed,
+    seconds.
+    """
 
     @classmethod
     def of(cls, posterior: Posterior) -> Fit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -15,6 +16,7 @@ from bayescale import cli
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+NAME = re.compile(r"`(bayescale(?:\.\w+)+)`")
 COMMAND = re.compile(r"^    (?:\.venv/bin/)?bayescale (.*)$", re.MULTILINE)
 SLOW = {
     "downstream.md",
@@ -48,6 +50,22 @@ def test_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         exec(compile("\n" * before + code, str(page), "exec"), names)
     fits = [x for x in names.values() if type(x).__name__ in ("Fit", "Comparison")]
     assert all(x.converged for x in fits)
+
+
+def test_what_is_named_exists() -> None:
+    """Every `bayescale.module.name` of the pages and of the package's own docstrings."""
+    sources = [*PAGES, ROOT / "CONTRIBUTING.md", *(ROOT / "bayescale").rglob("*.py"), *(ROOT / "models").glob("*.py")]
+    named = {name for path in sources for name in NAME.findall(path.read_text(encoding="utf-8"))}
+    assert "bayescale.answers.predict.predict" in named
+    assert not {name for name in named if not exists(name)}
+
+
+def exists(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def test_pages_with_code_are_found() -> None:

@@ -2,10 +2,10 @@
 
 Rows of one run are not independent, for two reasons. Neighbours on a curve share the noise of their mini-batches and
 of any smoothing: `thin_curves` measures how far that reaches and keeps rows further apart. All rows of a run share its
-seed, its shape, its luck: no spacing removes that. `design_effect` measures it after a fit, and says how many rows of
-each run to keep. That mends most of it, not all: of twelve simulated runs with an offset of 0.6 % and lasting noise of
-0.8 %, 90 % intervals of the constants of `kaplan_ns` held the truth in 61 % of cases from all rows and in 83 % from the
-rows so kept (40 replicates).
+seed, its shape, its luck: no spacing removes that. `bayescale.answers.design_effect` measures it after a fit, and says
+how many rows of each run to keep. That mends most of it, not all: of twelve simulated runs with an offset of 0.6 % and
+lasting noise of 0.8 %, 90 % intervals of the constants of `kaplan_ns` held the truth in 61 % of cases from all rows and
+in 83 % from the rows so kept (40 replicates).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def thin_curves(runs: Any, *, warmup: float, points: int = 16) -> pd.DataFrame:
     Rows are taken at steps spaced geometrically, at most `points` a run and staggered from run to run, and never
     closer together than the noise is correlated: the integrated autocorrelation time of log loss about a smooth
     curve (a cubic in log S), in logged rows, pooled over the runs. What all rows of a run share stays; see
-    `design_effect`.
+    `bayescale.answers.design_effect`.
 
     Parameters
     ----------

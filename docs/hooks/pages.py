@@ -21,8 +21,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 BENCHMARKS = sorted(p for p in (ROOT / "benchmarks").glob("*.md") if p.stem != "README")
 COPIED = {"changelog.md": ROOT / "CHANGELOG.md", "contributing.md": ROOT / "CONTRIBUTING.md"}
 MODULES = (
-    "answers.allocate answers.design_effect answers.predict answers.scores.evidence catalogue datasets hardware kaplan "
-    "plot report runs.curves runs.embeddings runs.logged_rates runs.schedule studies.calibrate studies.separate"
+    "answers.allocate answers.design_effect answers.predict answers.scores.evidence datasets hardware kaplan plot "
+    "posterior.posterior report runs.curves runs.logged_rates runs.schedule studies.calibrate studies.compare.compared "
+    "studies.separate"
 ).split()
 """Those that users call by name."""
 

@@ -35,7 +35,11 @@ from bayescale.studies.compare.verdict import cautions, verdict_of
 
 
 class Comparison(Compared):
-    """Several laws beside one another, on the same rows, and their averages; its data are those of `Compared`."""
+    """Several laws beside one another, on the same rows, and their averages.
+
+    Its data are those of `bayescale.studies.compare.compared.Compared`: table, fits, evidence, sensitivity, verdict,
+    warnings, checks.
+    """
 
     @classmethod
     def of(cls, found: Compared) -> Comparison:
