@@ -209,9 +209,9 @@ def fit(
         An option, name or file is wrong.
     """
     begun = time.perf_counter()
+    if isinstance(law, Varying):
+        raise UsageError(f"{law!r} is pooled already; give fit the law itself, and pool=")
     spec: AnyLaw = law_from(law)
-    if isinstance(spec, Varying):
-        raise UsageError(f"{spec!r} is pooled already; give fit the law itself, and pool=")
     scatter = likelihood_from(likelihood)
     _check_effort(method, seed, chains, draws, limit)
     frame = read_runs(runs) if isinstance(runs, str | Path) else runs

@@ -45,7 +45,7 @@ def groups_rows(fit: Posterior) -> GroupRows:
             continue
         found.hidden.update(*(group[:-1] for group in (*names.values(), *derived)))
         for n in of_column:
-            medians = np.median(fit.constants[n], axis=(0, 1))[:-1]
+            medians = np.median(fit.samples.constants[n], axis=(0, 1))[:-1]
             low, high = int(np.argmin(medians)), int(np.argmax(medians))
             found.sentences.append(
                 f"{n.removesuffix(f' by {column}')} of {len(medians)} groups by {column}: medians from "

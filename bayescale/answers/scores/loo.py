@@ -103,7 +103,7 @@ def loo(fit: Posterior, *, refits: int = REFITS) -> Loo:
     axes = {"chain": np.arange(chains), "draw": np.arange(draws)}
     tree = xarray.DataTree.from_dict(
         {
-            "posterior": xarray.Dataset({n: (("chain", "draw"), x) for n, x in fit.constants.items()}, coords=axes),
+            "posterior": xarray.Dataset({"z": (("chain", "draw", "site"), fit.samples.z)}, coords=axes),
             "log_likelihood": xarray.Dataset(
                 {fit.law.metric: (("chain", "draw", "run"), values)}, coords={**axes, "run": np.arange(rows)}
             ),

@@ -90,9 +90,9 @@ def calibrate(
         An option, name or file is wrong.
     """
     begun = time.perf_counter()
+    if isinstance(law, Varying):
+        raise UsageError(f"a pooled law is not calibrated as a whole; calibrate {law.law.name} itself")
     spec = law_from(law)
-    if isinstance(spec, Varying):
-        raise UsageError(f"a pooled law is not calibrated as a whole; calibrate {spec.base.name} itself")
     _check(simulations, method, mass, seed, processes)
     design = design_of(spec, runs, rows=rows, centre=centre)
     scatter = likelihood_from(likelihood)
