@@ -211,22 +211,23 @@ def fit(
     begun = time.perf_counter()
     if isinstance(law, Varying):
         raise UsageError(f"{law!r} is pooled already; give fit the law itself, and pool=")
-    spec: AnyLaw = law_from(law)
+    base = law_from(law)
     scatter = likelihood_from(likelihood)
     _check_effort(method, seed, chains, draws, limit)
     frame = read_runs(runs) if isinstance(runs, str | Path) else runs
     table = observations(
         frame,
-        inputs=spec.inputs,
-        metric=spec.metric,
-        constants=len(spec.free),
-        law=spec.name,
+        inputs=base.inputs,
+        metric=base.metric,
+        constants=len(base.free),
+        law=base.name,
     )
-    at = centre_of(table.inputs, spec.metric, table.observed)
+    at = centre_of(table.inputs, base.metric, table.observed)
     if centre is not None:
         at = Centre({**at.values, **{n: float(v) for n, v in centre.items()}})
+    spec: AnyLaw = base
     if pool is not None:
-        spec, table = by_groups(spec, table, frame, pool)
+        spec, table = by_groups(base, table, frame, pool)
     samples = sample(
         target_of(spec, scatter),
         data_of(table, at, spec.metric, scatter),

@@ -25,6 +25,7 @@ from bayescale.loading import load
 from bayescale.models import Chinchilla, ChinchillaTied
 from bayescale.posterior.data import centre_of, padded
 from bayescale.posterior.density import Target, target_of
+from bayescale.posterior.fields import conditioning
 from bayescale.runs import observations
 from bayescale.studies.compare.comparable import same_question, same_rows
 
@@ -123,7 +124,7 @@ def test_the_density_is_the_model_written_out(simulate: Any) -> None:
 def test_coordinates_keep_the_density(pool_fit: Fit) -> None:
     target, data = pool_fit.target, pool_fit.padded
     z = pool_fit.samples.z[0, :5]
-    line = target.conditioning(z[0], pool_fit.samples.prior, data)
+    line = conditioning(target, z[0], pool_fit.samples.prior, data)
     y = np.asarray(target.straighten(z, data, line))
     back, log_det = (np.asarray(x) for x in target.bend(y, data, line))
     assert back == pytest.approx(z, rel=1e-7)

@@ -258,30 +258,6 @@ class Target:
             log_scale = np.float64(0.5 * np.log(variance))
         return Straightening(mode[rows], unit[:, None] * vectors, vectors.T / unit, log_information, log_scale)
 
-    def conditioning(self, z: np.ndarray, prior: np.ndarray, data: Data) -> Conditioning:
-        """Coordinates of a law with fields, linearised at z, shape (d,); `prior` are prior draws, shape (draw, d)."""
-        mean, slope, weight = (np.asarray(x) for x in self.linear(z, data))
-        with jax.enable_x64(True):
-            unit = np.asarray(self.unit_scales(jnp.asarray(z)))
-            weight = weight * float(self.variance(jnp.asarray(z), data))
-        m, (g, k) = len(self.rest_index), self.own_index.shape
-        natural = (z * unit)[np.concatenate([self.rest_index, self.own_index.ravel()])]
-        said = np.where(data.mask, np.log(data.observed) - mean, 0.0) + slope @ natural
-        information, pull = slope.T @ (weight[:, None] * slope), slope.T @ (weight * said)
-        groups = np.arange(g)
-        whole = information[m:, m:].reshape(g, k, g, k)
-        of_law = prior[:, self.law_index]
-        return Conditioning(
-            on=np.float64(1.0),
-            information=information[:m, :m],
-            cross=information[m:, :m].reshape(g, k, m),
-            own=whole[groups, :, groups, :],
-            pull=pull[:m],
-            own_pull=pull[m:].reshape(g, k),
-            mean=of_law.mean(axis=0),
-            precision=1 / np.maximum(of_law.var(axis=0), 1e-12),
-        )
-
     def constrain(self, point: tuple[Any, Any], data: Data) -> dict[str, Any]:
         """The law's and the noise's constants at a point: those with a prior, those tied to them, and what fields give.
 

@@ -8,6 +8,8 @@ found in conditioned coordinates, which are made anew about each mode until it s
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bayescale.posterior.coordinates import Conditioning
@@ -82,10 +84,35 @@ def settled(target: Target, data: Data, z: np.ndarray, prior: np.ndarray) -> tup
     scale = np.maximum(prior.std(axis=0), 1e-6)
     scale[white] = 1.0
     for _ in range(ROUNDS):
-        at = target.conditioning(z, prior, data)
+        at = conditioning(target, z, prior, data)
         y = np.asarray(target.straighten(z[None], data, at))[0]
         mode = mode_near(target, data, y, at, scale)
         z = np.asarray(target.bend(mode.z[None], data, at)[0])[0]
         if np.abs((mode.z - y) / scale).max() < SETTLED:
             break
     return mode, at
+
+
+def conditioning(target: Target, z: np.ndarray, prior: np.ndarray, data: Data) -> Conditioning:
+    """Conditioned coordinates, linearised at z, shape (d,); `prior` are prior draws, shape (draw, d)."""
+    mean, slope, weight = (np.asarray(x) for x in target.linear(z, data))
+    with jax.enable_x64(True):
+        unit = np.asarray(target.unit_scales(jnp.asarray(z)))
+        weight = weight * float(target.variance(jnp.asarray(z), data))
+    m, (g, k) = len(target.rest_index), target.own_index.shape
+    natural = (z * unit)[np.concatenate([target.rest_index, target.own_index.ravel()])]
+    said = np.where(data.mask, np.log(data.observed) - mean, 0.0) + slope @ natural
+    information, pull = slope.T @ (weight[:, None] * slope), slope.T @ (weight * said)
+    groups = np.arange(g)
+    whole = information[m:, m:].reshape(g, k, g, k)
+    of_law = prior[:, target.law_index]
+    return Conditioning(
+        on=np.float64(1.0),
+        information=information[:m, :m],
+        cross=information[m:, :m].reshape(g, k, m),
+        own=whole[groups, :, groups, :],
+        pull=pull[:m],
+        own_pull=pull[m:].reshape(g, k),
+        mean=of_law.mean(axis=0),
+        precision=1 / np.maximum(of_law.var(axis=0), 1e-12),
+    )

@@ -11,7 +11,7 @@ from bayescale.posterior import nuts
 from bayescale.posterior.coordinates import Coordinates
 from bayescale.posterior.data import Data
 from bayescale.posterior.density import Target, in_blocks
-from bayescale.posterior.fields import settled_modes
+from bayescale.posterior.fields import conditioning, settled_modes
 from bayescale.posterior.importance import Weighted, importance_sample
 from bayescale.posterior.mode import Mode, find_modes, straightened
 from bayescale.posterior.samples import Effort, Outcome
@@ -95,7 +95,7 @@ def _refitting(
     for acceptance in (effort.target_acceptance, 0.9, 0.95, 0.99):
         outcome = yield Attempt(nuts.CONDITIONED, frame, _about(frame, rng, effort.chains), acceptance)
         z = outcome.z.reshape(-1, target.dimension)
-        at = target.conditioning(np.median(z, axis=0), prior, data)
+        at = conditioning(target, np.median(z, axis=0), prior, data)
         y = in_blocks(target.straighten, z, data, at)
         covariance = np.cov(y.T) + 1e-12 * np.diag(y.var(axis=0))
         frame = nuts.Frame(y.mean(axis=0), np.linalg.cholesky(covariance), at)
