@@ -32,6 +32,11 @@ class NotConverged(UserWarning):
     """What is asked of a fit that has not converged, and is therefore no answer."""
 
 
+def needs_extra(what: str, extra: str) -> UsageError:
+    """The error for what a plain install leaves out, with the command that adds it."""
+    return UsageError(f"{what}, which a plain install leaves out: pip install 'bayescale[{extra}]'")
+
+
 def did_you_mean(word: str, known: Iterable[object]) -> str:
     """The nearest known name as ' (did you mean ...?)', or nothing."""
     close = difflib.get_close_matches(word, [str(name) for name in known], n=1)

@@ -19,7 +19,7 @@ printf '| step | command | seconds |\n|---|---|--:|\n'
 git clone -q "$repository" bayescale
 cd bayescale
 step "environment" "$python -m venv .venv"
-step "installation" ".venv/bin/pip install ."
+step "installation" ".venv/bin/pip install '.[plot]'"
 step "first fit, compiling" ".venv/bin/bayescale fit palm2 -o palm2.nc"
 step "first figure" ".venv/bin/bayescale plot isoflop palm2.nc -o isoflop.png"
 step "a second fit" ".venv/bin/bayescale fit palm2 -o palm2.nc"

@@ -16,6 +16,7 @@ import numpy as np
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
+import randomness  # noqa: F401  (shifts seeds)
 from scipy import stats
 
 from bayescale.catalogue import laws

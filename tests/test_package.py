@@ -45,6 +45,41 @@ def test_importing_is_light(python: Any, statement: str) -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+PLAIN = "import sys; sys.modules.update(dict.fromkeys(['matplotlib', 'arviz_plots', 'pyarrow'])); "
+"""Puts a fresh interpreter into the state of a plain install: importing what the extras bring fails."""
+
+
+def test_a_plain_install_says_which_extra_a_plot_needs(python: Any, saved: Path, tmp_path: Path) -> None:
+    command = PLAIN + "from bayescale.cli import main; main(sys.argv[1:])"
+    drawn = python(command, "plot", "loss", str(saved), "-o", str(tmp_path / "loss.png"))
+    assert drawn.returncode == 2 and drawn.stderr.splitlines() == [
+        "bayescale: plots need matplotlib and arviz-plots, which a plain install leaves out: "
+        "pip install 'bayescale[plot]'"
+    ]
+    written = python(command, "report", str(saved), "-o", str(tmp_path / "fit.html"))
+    assert written.returncode == 0 and (tmp_path / "fit.html").stat().st_size > 10_000, written.stderr
+
+
+def test_a_plain_install_says_which_extra_parquet_needs(python: Any, tmp_path: Path) -> None:
+    (tmp_path / "runs.parquet").write_bytes(b"PAR1")
+    command = PLAIN + "from bayescale.cli import main; main(sys.argv[1:])"
+    done = python(command, "fit", str(tmp_path / "runs.parquet"), "-o", str(tmp_path / "fit.nc"))
+    assert done.returncode == 2 and done.stderr.endswith(
+        "runs.parquet: Parquet files need pyarrow, which a plain install leaves out: pip install 'bayescale[parquet]'\n"
+    )
+
+
+def test_every_name_imports_in_a_plain_install(python: Any) -> None:
+    """Those that need an extra say so when they are used."""
+    script = PLAIN + (
+        "from bayescale import *; import bayescale as bs; help(bs.plot)\n"
+        "try: bs.plot.loss\n"
+        "except bs.UsageError as error: print(error)"
+    )
+    done = python(script)
+    assert done.returncode == 0 and done.stdout.strip().endswith("pip install 'bayescale[plot]'"), done.stderr
+
+
 def test_fitting_imports_neither_plots_nor_arviz(python: Any) -> None:
     script = (
         "import sys, bayescale as bs\n"

@@ -6,12 +6,13 @@ ArviZ makes these figures itself, so that no axes are taken. Its other plots tak
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
 import xarray
 
-from bayescale.errors import UsageError
+from bayescale.errors import UsageError, needs_extra
 from bayescale.fit import Fit
 from bayescale.plot import style
 from bayescale.plot.priors import chosen
@@ -43,8 +44,8 @@ def pair(fit: Fit, *, constants: Any = None, draws: int = 1000) -> np.ndarray:
     ndarray of Axes
     """
     import arviz_base
-    import arviz_plots
 
+    arviz_plots = _arviz_plots()
     fit = checked(fit)
     names = chosen(fit, constants)
     if len(names) < 2:
@@ -136,8 +137,6 @@ def autocorrelation(fit: Fit, *, constants: Any = None) -> np.ndarray:
 def _of_draws(
     plot: str, fit: Fit, constants: Any, title: str, *, most: int | None = None, chains: bool = True, **options: Any
 ) -> np.ndarray:
-    import arviz_plots
-
     fit = checked(fit, unconverged=True)
     names = chosen(fit, constants)
     length = fit.constants[names[0]].shape[1]
@@ -147,11 +146,18 @@ def _of_draws(
     if chains:
         options["aes"] = {"color": ["chain"]}
         options["color"] = [CHAINS[i % len(CHAINS)] for i in range(len(fit.constants[names[0]]))]
-    made = getattr(arviz_plots, plot)(
+    made = getattr(_arviz_plots(), plot)(
         _tree(fit, names, step), backend="matplotlib", col_wrap=COLUMNS,
         figure_kwargs={"figsize": (2.4 * columns + 0.4, 1.9 * rows + 0.4)}, **options,
     )  # fmt: skip
     return _axes(made, f"{title}, {fit.law.name}")
+
+
+def _arviz_plots() -> Any:
+    try:
+        return importlib.import_module("arviz_plots")
+    except ModuleNotFoundError:
+        raise needs_extra("this plot needs arviz-plots", "plot") from None
 
 
 def _tree(fit: Fit, names: list[str], step: int) -> xarray.DataTree:

@@ -109,7 +109,7 @@ def law_function(fit: Fit, constants: Sequence[str]) -> str:
 
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(value)((1.0,) * len(constants), *(1.0 for _ in fit.law.inputs))
-    if len(closed.jaxpr.outvars) != 1 or closed.jaxpr.outvars[0].aval.shape != ():
+    if [np.shape(x) for x in closed.out_avals] != [()]:
         raise UntranslatableError("its value at one point is not one number")
     names = [f"k[{i}]" for i in range(len(constants))] + [f"x{i}" for i in range(len(fit.law.inputs))]
     writer = _Writer()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from bayescale.errors import DataError, UsageError
+from bayescale.errors import DataError, UsageError, needs_extra
 
 DELIMITED = (".csv", ".tsv", ".txt")
 JSON_LINES = (".jsonl", ".ndjson")
@@ -108,7 +108,7 @@ def _parquet(content: bytes, source: str) -> Table:
     try:
         frame = pd.read_parquet(io.BytesIO(content))
     except ImportError:
-        raise UsageError(f"{source}: Parquet files need the package pyarrow; install it or use CSV") from None
+        raise needs_extra(f"{source}: Parquet files need pyarrow", "parquet") from None
     except (ValueError, OSError, TypeError, KeyError, NotImplementedError) as error:
         raise DataError(f"{source}: not a readable Parquet table ({_sentence(error)})") from None
     return Table(frame, lambda row: f"row {row + 1}", source)
