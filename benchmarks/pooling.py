@@ -112,9 +112,10 @@ def main() -> None:
     lines = [
         "# Coverage of pooled fits",
         "",
-        f"{count} simulated tables of {options.groups} groups of {options.rows} rows, `chinchilla` with E, A and B pooled",
-        f"by group, scatter {SIGMA:.1%}; {refused} fits did not converge and are left out. 90 % intervals; by chance alone",
-        f"between {low:.0%} and {high:.0%} of them hold. Made by `python benchmarks/pooling.py --tables {options.tables}`.",
+        f"{count} simulated tables of {options.groups} groups of {options.rows} rows, `chinchilla` with E, A and B",
+        f"pooled by group, scatter {SIGMA:.1%}; {refused} fits did not converge and are left out. 90 % intervals; by",
+        f"chance alone between {low:.0%} and {high:.0%} of them hold. Made by",
+        f"`python benchmarks/pooling.py --tables {options.tables}`.",
         "",
         "| quantity | intervals that hold |",
         "|---|---|",
