@@ -37,7 +37,7 @@ def predict(fit: Posterior, runs: Any = None, *, interval: float = intervals.INT
         Mass of the equal-tailed intervals.
     **inputs : array_like
         The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of a fit
-        with `pool` also groups by name, ``corpus="c4"``; one that is left out is an unseen one, drawn from the population.
+        with `pool` also groups by name, ``corpus="c4"``; one left out is unseen, drawn from the population.
 
     Returns
     -------
