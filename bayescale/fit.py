@@ -79,8 +79,11 @@ class Fit:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What to distrust: failures, the posterior's notes, what the data leave open, the table's oddities."""
+        from bayescale.storage.fit import unwritable
+
         told = (*self.samples.notes, *large_effects(self), *self.identifiability.sentences)
-        return (*self.failures, *told, *self.runs.warnings)
+        why = unwritable(self.law, self.likelihood)
+        return (*self.failures, *told, *self.runs.warnings, *([f"this fit cannot be saved: {why}"] if why else ()))
 
     @cached_property
     def identifiability(self) -> Identifiability:

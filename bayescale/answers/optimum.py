@@ -16,6 +16,7 @@ from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
 from bayescale.law.labels import coded
+from bayescale.law.law import users_code
 from bayescale.posterior.compiled import Program
 
 FLOPS_PER_PARAMETER_SERVED = 2
@@ -229,7 +230,9 @@ def _program(fit: Fit, kind: str, deployment: Deployment = FREE) -> Callable[...
 
 
 def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
-    best = law.optimum(C, **limits.fixed)  # the law's further inputs, and the codes of groups
+    with users_code(law, "optimum"):
+        best = law.optimum(C, **limits.fixed)  # the law's further inputs, and the codes of groups
+        best = {n: best[n] for n in ("N", "D")}
     return best["N"], best["D"], law.loss(best["N"], best["D"], **limits.fixed), jnp.isnan(best["N"])
 
 

@@ -128,8 +128,10 @@ def coded(law: Any, inputs: Mapping[str, Any], *, strict: bool = True) -> tuple[
 def _code(grouping: Grouping, label: Any, strict: bool) -> int:
     if label is None or (isinstance(label, float) and np.isnan(label)):
         return grouping.typical
+    if str(label) in grouping.labels:
+        return grouping.labels.index(str(label)) + 1
     for i, known in enumerate(grouping.labels):
-        if known == str(label) or _equal_numbers(known, label):
+        if _equal_numbers(known, label):
             return i + 1
     if not strict:
         return grouping.typical

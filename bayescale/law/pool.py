@@ -23,7 +23,8 @@ from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 
 from bayescale.errors import UsageError, did_you_mean, printable
-from bayescale.law.law import Centre, Law, Stated, _tied, setting_text
+from bayescale.law.law import Centre, Law, Stated, _tied, users_code
+from bayescale.law.prior_text import positive_setting
 from bayescale.posterior.compiled import TRACING, Program
 
 EFFECT = 0.1
@@ -254,7 +255,7 @@ def _drawn_by_themselves(law: Law) -> tuple[str, ...]:
 
     def visit() -> None:
         names = (*law.inputs, law.metric)
-        with handlers.trace() as trace, handlers.seed(rng_seed=0):
+        with handlers.trace() as trace, handlers.seed(rng_seed=0), users_code(law, "sample"):
             law.sample(Centre(dict.fromkeys(names, 1.0)))
         found.update(n.removesuffix("_stated") for n, site in trace.items() if site["type"] == "sample")
 
@@ -277,23 +278,9 @@ def _why_not(law: Law, name: str, accepted: Sequence[str]) -> str:
 
 def _spread_prior(law: Law, name: str, given: Any) -> Any:
     """The prior of a spread: as given, or half-normal with a scale that the constant's own prior sets."""
-    from bayescale.law.prior_text import parse_setting
-
     if given is None:
         return dist.HalfNormal(EFFECT if name == law.metric else float(f"{SHARE * _prior_spread(law, name):.2g}"))
-    if isinstance(given, str):
-        given = parse_setting(given, (), spread(name))
-    if isinstance(given, Distribution):
-        with jax.enable_x64(True):
-            below = bool(np.any(np.asarray(given.sample(jax.random.PRNGKey(0), (100,))) < 0))
-        if below:
-            raise UsageError(
-                f"{spread(name)} is a spread: its prior must be of positive numbers, not {setting_text(given)}"
-            )
-        return given
-    if isinstance(given, bool) or not isinstance(given, int | float) or not (np.isfinite(given) and given > 0):
-        raise UsageError(f"{spread(name)} is a spread: give a prior such as HalfNormal(0.1), or a positive number")
-    return float(given)
+    return positive_setting(given, spread(name), "HalfNormal(0.1)")
 
 
 def _prior_spread(law: Law, name: str) -> float:

@@ -71,7 +71,7 @@ def again(subject: Subject) -> str:
         settings = fit.law.population() if isinstance(fit.law, Pooled) else fit.law
         for name, value in settings.items():
             if value is not getattr(type(settings), name):
-                parts += ["--set", f"{name}={setting_text(value)}"]
+                parts += ["--set", f"{name}={setting_text(value, rounded=False)}"]
         for grouping in fit.law.groupings if isinstance(fit.law, Pooled) else ():
             parts += ["--pool", f"{grouping.column}={','.join(grouping.constants)}"]
     parts += [

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -22,7 +23,7 @@ from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
 from bayescale.law import Centre, Law, Stated, setting_text
 from bayescale.law.pool import Grouping, Pooled, base_of, pooled
-from bayescale.law.prior_text import distribution_text, law_from, parse_setting
+from bayescale.law.prior_text import has_text, law_from, parse_setting
 from bayescale.likelihood import LIKELIHOODS, Likelihood
 from bayescale.posterior.mode import Mode
 from bayescale.posterior.policy import Samples, quality
@@ -135,8 +136,9 @@ def save(fit: Fit, path: str | Path) -> None:
     Raises
     ------
     UsageError
-        The folder does not exist or cannot be written to.
+        The folder does not exist or cannot be written to, or a prior was given that text cannot hold.
     """
+    _check_writable(fit)
     write_tree(fit.data, path)
 
 
@@ -146,6 +148,7 @@ def tree_of(fits: Iterable[Fit], content: Mapping[str, Any]) -> xarray.DataTree:
 
     children = {}
     for i, fit in enumerate(fits):
+        _check_writable(fit)
         whole = fit.data
         children[f"fit{i}"] = xarray.DataTree.from_dict({g: whole[g].to_dataset() for g in NEEDED})
         children[f"fit{i}"].attrs = dict(whole.attrs)
@@ -342,11 +345,25 @@ def source_hash(law: type[Law]) -> str:
     """SHA-256 of a law's priors and source text, inherited ones too: whether two laws of one name are one law."""
     texts = [f"{n} ~ {setting_text(getattr(law, n))}" for n in law.fields]
     for cls in law.__mro__[: law.__mro__.index(Law)]:
-        try:
-            texts.append(inspect.getsource(cls))
-        except (OSError, TypeError):
-            texts.append(f"{cls.__qualname__} {law.fields} {law.inputs}")
+        texts.append(_source(cls) or f"{cls.__qualname__} {law.fields} {law.inputs} {_methods(cls)}")
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _source(code: Any) -> str:
+    try:
+        return inspect.getsource(code)
+    except (OSError, TypeError):
+        return ""
+
+
+def _methods(cls: type) -> list[str]:
+    """The methods of a class that is in no file, as a notebook's: their source, or what Python made of it."""
+    return [f"{n} {_source(f) or _compiled(f.__code__)}" for n, f in vars(cls).items() if inspect.isfunction(f)]
+
+
+def _compiled(code: CodeType) -> str:
+    constants = [_compiled(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"
 
 
 def data_hash(runs: Observations) -> str:
@@ -362,19 +379,25 @@ def data_hash(runs: Observations) -> str:
     return digest.hexdigest()
 
 
+def unwritable(law: Law, likelihood: Likelihood) -> str:
+    """Why a fit of a law cannot be written to a file, or ''; in ``fit.data`` it can still be looked at."""
+    given = [(n, v) for n, v in law.items() if v is not getattr(type(law), n)]
+    for name, value in [*given, *((f.name, getattr(likelihood, f.name)) for f in fields(likelihood))]:
+        if isinstance(value, Stated) or (isinstance(value, Distribution) and not has_text(value)):
+            text = setting_text(value)
+            return f"the prior of {name}, {text}, has no text that makes it again: declare it in a law of your own"
+    return ""
+
+
+def _check_writable(fit: Fit) -> None:
+    if why := unwritable(fit.law, fit.likelihood):
+        raise UsageError(f"this fit of {fit.law.name} cannot be saved: {why}")
+
+
 def _setting_text(value: Any, default: Any) -> str:
     if value is default:
         return "default"
-    if isinstance(value, Distribution):
-        text = distribution_text(value)
-        if "..." in text:
-            raise UsageError(f"the prior {text} cannot be written to a file; declare it in a law of your own")
-        return text
-    if isinstance(value, Stated):
-        raise UsageError(
-            f"a stated prior ({value.quantity}) cannot be written to a file unless it is the law's own; declare a law"
-        )
-    return value if isinstance(value, str) else f"{float(value):.17g}"
+    return setting_text(value, rounded=False) if not isinstance(value, float) else f"{value:.17g}"
 
 
 def _read_setting(text: str, name: str) -> Any:
