@@ -23,6 +23,7 @@ from bayescale.law.prior_text import law_from
 from bayescale.likelihood import StudentT
 from bayescale.storage import fit as storage
 from bayescale.storage.fit import load
+from bayescale.storage.source import source_hash
 
 
 @pytest.fixture
@@ -291,7 +292,7 @@ def test_a_law_changes_with_what_it_inherits_and_with_its_priors(tmp_path: Path)
     def hashed(name: str, text: str) -> str:
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
-        return storage.source_hash(type(law_from(f"{path}:Child")))
+        return source_hash(type(law_from(f"{path}:Child")))
 
     texts = (INHERITED, INHERITED, INHERITED.replace("/ N", "/ N**2"), INHERITED.replace("(0.0, 1.0)", "(0.0, 2.0)", 1))
     first, same, formula, prior = (hashed(f"law{i}.py", text) for i, text in enumerate(texts))

@@ -16,7 +16,7 @@ from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, Law, checked_inputs
 from bayescale.law.labels import coded
-from bayescale.law.law import users_code
+from bayescale.law.own_code import users_code
 from bayescale.posterior.compiled import Program
 
 FLOPS_PER_PARAMETER_SERVED = 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -19,7 +18,8 @@ import numpy as np
 import numpyro
 from numpyro.distributions import Distribution
 
-from bayescale.errors import BayescaleError, UsageError, did_you_mean
+from bayescale.errors import UsageError, did_you_mean
+from bayescale.law.own_code import users_code
 from bayescale.law.prior_text import checked_prior, distribution_text, number_or, parse_setting
 from bayescale.runs.schedule import as_numbers, checked_schedules
 
@@ -296,29 +296,6 @@ def at_point(law: Law, method: str, **inputs: Any) -> Any:
         found = f"an array of shape {jnp.shape(value)}" if isinstance(value, _ARRAYS) else type(value).__name__
         raise UsageError(f"{method} of law {law.name} gives {found}; it must return one number for one point")
     return value
-
-
-@contextmanager
-def users_code(law: Law, part: str) -> Iterator[None]:
-    """Say of an error in what a law's author wrote where it is and what to do; `part` is a method of the law.
-
-    Raises
-    ------
-    UsageError
-        In place of any error that is not bayescale's own.
-    """
-    try:
-        yield
-    except BayescaleError:
-        raise
-    except jax.errors.JAXTypeError as error:
-        raise UsageError(
-            f"{part} of law {law.name} uses what takes plain numbers only, such as math, numpy or an if; use jax.numpy "
-            "there (import jax.numpy as jnp): jnp.log(N) for math.log(N), jnp.where(N > 1, a, b) for an if"
-        ) from error
-    except Exception as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"{part} of law {law.name} fails with {type(error).__name__}: {said}; mend the law") from error
 
 
 def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -23,7 +23,8 @@ from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 
 from bayescale.errors import UsageError, did_you_mean, printable
-from bayescale.law.law import Centre, Law, Stated, _tied, users_code
+from bayescale.law.law import Centre, Law, Stated, _tied
+from bayescale.law.own_code import users_code
 from bayescale.law.prior_text import positive_setting
 from bayescale.posterior.compiled import TRACING, Program
 

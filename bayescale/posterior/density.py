@@ -16,7 +16,8 @@ from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import log_density
 
 from bayescale.law import Centre, Law, Stated, at_rows
-from bayescale.law.law import at_point, users_code
+from bayescale.law.law import at_point
+from bayescale.law.own_code import users_code
 from bayescale.law.prior_text import distribution_text, has_text
 from bayescale.likelihood import Likelihood
 from bayescale.posterior.compiled import TRACING, Program

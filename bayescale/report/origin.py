@@ -15,7 +15,8 @@ from bayescale.law import setting_text
 from bayescale.law.pool import Pooled, base_of
 from bayescale.posterior.policy import ESS_LIMIT, R_HAT_LIMIT
 from bayescale.report.subject import Subject
-from bayescale.storage.fit import PACKAGES, data_hash, source_hash
+from bayescale.storage.fit import PACKAGES, data_hash
+from bayescale.storage.source import source_hash
 
 
 def diagnostics(fit: Fit) -> list[tuple[str, str]]:

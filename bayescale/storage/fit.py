@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from types import CodeType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -29,6 +27,7 @@ from bayescale.posterior.mode import Mode
 from bayescale.posterior.policy import Samples, quality
 from bayescale.runs import Observations
 from bayescale.storage.netcdf import check_seal, read_tree, write_tree
+from bayescale.storage.source import source_hash
 
 if TYPE_CHECKING:
     import xarray
@@ -339,31 +338,6 @@ def _rebuild_law(spec: dict[str, Any], given: Any) -> Law:
 def stored_name(name: str) -> str:
     """A constant's name as NetCDF allows it: those of groups are as free as the table's labels."""
     return name if name.isidentifier() else quote(name, safe=" []")
-
-
-def source_hash(law: type[Law]) -> str:
-    """SHA-256 of a law's priors and source text, inherited ones too: whether two laws of one name are one law."""
-    texts = [f"{n} ~ {setting_text(getattr(law, n))}" for n in law.fields]
-    for cls in law.__mro__[: law.__mro__.index(Law)]:
-        texts.append(_source(cls) or f"{cls.__qualname__} {law.fields} {law.inputs} {_methods(cls)}")
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-
-def _source(code: Any) -> str:
-    try:
-        return inspect.getsource(code)
-    except (OSError, TypeError):
-        return ""
-
-
-def _methods(cls: type) -> list[str]:
-    """The methods of a class that is in no file, as a notebook's: their source, or what Python made of it."""
-    return [f"{n} {_source(f) or _compiled(f.__code__)}" for n, f in vars(cls).items() if inspect.isfunction(f)]
-
-
-def _compiled(code: CodeType) -> str:
-    constants = [_compiled(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {constants}"
 
 
 def data_hash(runs: Observations) -> str:
