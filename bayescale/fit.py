@@ -34,7 +34,7 @@ from bayescale.posterior.samples import Effort
 from bayescale.posterior.sampling import sample
 from bayescale.progress import Progress, silent
 from bayescale.runs import observations, read_runs
-from bayescale.storage.fit import data_tree
+from bayescale.storage.fit import check_writable, data_tree
 from bayescale.storage.netcdf import write_tree
 from bayescale.text.fit import fit_text
 
@@ -148,7 +148,14 @@ class Fit(Posterior):
         return data_tree(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the fit to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
+        """Write the fit to a NetCDF file, whole or not at all; `bayescale.load` reads it.
+
+        Raises
+        ------
+        UsageError
+            The folder does not exist or cannot be written to, or a prior was given that no text makes.
+        """
+        check_writable((self,))
         write_tree(self.data, path)
 
     def __repr__(self) -> str:

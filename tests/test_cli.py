@@ -183,6 +183,20 @@ def test_a_law_of_ones_own(cli: Cli, own_law: Path, runs_csv: Path) -> None:
     assert found["law"] == "line" and is_estimate(found["predictions"][0]["mean_curve"])
 
 
+def test_a_law_that_cannot_be_compiled(cli: Cli, own_law: Path, runs_csv: Path) -> None:
+    own_law.write_text(
+        own_law.read_text().replace("from jax.numpy import log", "from math import log"), encoding="utf-8"
+    )
+    done = cli("fit", runs_csv, "--law", f"{own_law}:Line", "-o", "line.nc")
+    assert done.status == 2 and "jnp.log(N) for math.log(N)" in done.err and not Path("line.nc").exists()
+
+
+def test_a_truncated_prior(cli: Cli, runs_csv: Path) -> None:
+    prior = "alpha=TruncatedNormal(0.3, 0.1, low=0)"
+    assert cli("fit", runs_csv, "--set", prior, "--method", "laplace", "-o", "fit.nc").status == 0
+    assert cli("predict", "fit.nc", "--N", "1e9", "--D", "1e10", "--json").json["law"] == "chinchilla"
+
+
 # --- refusals -----------------------------------------------------------------------------------------------------
 
 GOOD = "N,D,loss\n" + "".join(

@@ -70,6 +70,22 @@ def test_noise_constants_are_sampled_or_pinned() -> None:
     assert list(trace) == ["sigma", "nu"]
 
 
+def test_noise_constants_may_be_texts_and_numbers_of_any_type() -> None:
+    found = StudentT(sigma="TruncatedNormal(0.01, 0.1, low=0)", nu=np.int64(4))
+    assert found.nu == 4.0 and type(found.nu) is float
+    assert repr(found) == "student_t(sigma=TruncatedNormal(loc=0.01, scale=0.1, low=0.0), nu=4.0)"
+
+
+@pytest.mark.parametrize(
+    "wrong", [-1.0, 0.0, np.inf, True, None, "three", "Normal(0, 1)", dist.Normal(0.0, 1.0), [0.1]]
+)
+def test_noise_constants_are_positive(wrong: object) -> None:
+    with pytest.raises(
+        UsageError, match=r"sigma of likelihood student_t( = 'three' is not a number|: its prior|: give)"
+    ):
+        StudentT(sigma=wrong)
+
+
 def test_likelihoods_by_name() -> None:
     assert list(LIKELIHOODS) == ["student_t", "normal", "laplace", "ar1"]
     assert type(likelihood_from("laplace")) is type(likelihood_from(Laplace)) is Laplace
@@ -81,5 +97,7 @@ def test_likelihoods_by_name() -> None:
         match=r"no likelihood 'studentt' \(did you mean 'student_t'\?\); there are student_t, normal, laplace, ar1",
     ):
         likelihood_from("studentt")
+    with pytest.raises(UsageError, match=r"no likelihood \{\}"):
+        likelihood_from({})
     with pytest.raises(NotImplementedError, match=r"^$"):
         Likelihood().tails({})

@@ -16,6 +16,7 @@ from bayescale.compiled import Program
 from bayescale.errors import DataError, UsageError
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw
 from bayescale.law.labels import coded
+from bayescale.law.own_code import users_code
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import Posterior
 from bayescale.runs.inputs import checked_inputs
@@ -250,7 +251,9 @@ def _program(target: Target, kind: str, deployment: Deployment = FREE) -> Callab
 def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
     codes = {n: x for n, x in limits.fixed.items() if n in law.columns}
     of_law = {n: x for n, x in limits.fixed.items() if n not in codes}
-    best = (law.member(codes) if law.latent else law).optimum(C, **of_law)
+    with users_code(law.law.name, "optimum"):
+        best = (law.member(codes) if law.latent else law).optimum(C, **of_law)
+        best = {n: best[n] for n in ("N", "D")}
     loss = law.at(N=best["N"], D=best["D"], **limits.fixed)
     return best["N"], best["D"], loss, jnp.isnan(best["N"])
 

@@ -25,7 +25,7 @@ from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.progress import Progress, silent
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
-from bayescale.storage.fit import tree_of
+from bayescale.storage.fit import check_writable, tree_of
 from bayescale.storage.netcdf import write_tree
 from bayescale.text.fit import fits_text
 
@@ -157,9 +157,9 @@ class Downstream:
         Raises
         ------
         UsageError
-            The folder does not exist or cannot be written to.
+            The folder does not exist or cannot be written to, or a prior was given that no text makes.
         """
-
+        check_writable((self.loss, self.task))
         write_tree(tree_of((self.loss.data, self.task.data), {"downstream": list(self.fits)}), path)
 
     def _draws(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bayescale.answers.scores.evidence import Evidence
 from bayescale.fit import Fit
-from bayescale.storage.fit import fits_of, tree_of
+from bayescale.storage.fit import check_writable, fits_of, tree_of
 from bayescale.storage.netcdf import write_tree
 from bayescale.studies.compare.compared import COLUMNS, Compared
 
@@ -25,8 +25,9 @@ def save_comparison(comparison: Compared, path: str | Path) -> None:
     Raises
     ------
     UsageError
-        The folder does not exist or cannot be written to.
+        The folder does not exist or cannot be written to, or a prior was given that no text makes.
     """
+    check_writable(comparison.fits.values())
     content = {
         "fits": list(comparison.fits),
         "laws": list(comparison.table.index),
