@@ -167,7 +167,8 @@ def with_schedules(runs: Any, *, warmup: float = 0.0) -> pd.DataFrame:
         A column is missing, a rate is no number from 0 up, or a run was logged first during its warm-up.
     """
     from bayescale.runs import read_runs
-    from bayescale.runs.columns import listed, numbers
+    from bayescale.runs.columns import listed
+    from bayescale.runs.numbers import numbers
 
     table = read_runs(runs)
     source = str(table.attrs["source"])
