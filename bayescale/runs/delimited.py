@@ -43,7 +43,11 @@ def delimited(text: str, source: str, ending: str) -> Table:
     def lines() -> list[int]:
         return [line for line, _ in _records(text, delimiter)]
 
-    table = Table(frame, lambda row: f"line {lines()[row + 1]}", source)
+    def where(row: int) -> str:
+        known = len(lines()) == len(frame) + 1  # not where a cell of a single column is an empty text in quotes
+        return f"line {lines()[row + 1]}" if known else f"row {row + 1}"
+
+    table = Table(frame, where, source)
     return _decimals(table, text, delimiter)
 
 

@@ -81,7 +81,8 @@ class Expression:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
             known = node.func.id in FUNCTIONS or (node.func.id == "size" and isinstance(node.args[0], ast.Name))
             if not known or node.keywords:
-                raise self._refused(f"there is no function {node.func.id}{did_you_mean(node.func.id, FUNCTIONS)}")
+                name = self.columns.get(node.func.id, node.func.id)
+                raise self._refused(f"there is no function {name}{did_you_mean(name, FUNCTIONS)}")
             self._check(node.args[0], columns)
         else:
             raise self._refused("it holds what is neither a column, a number nor one of these signs")
