@@ -173,6 +173,7 @@ def fit(
     draws: int = 1000,
     limit: int = 8000,
     centre: Mapping[str, float] | None = None,
+    metric: str | None = None,
     pool: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Fit:
@@ -182,7 +183,7 @@ def fit(
     ----------
     law : str, Law or type
         A law's name, a law (``models.Chinchilla(E=1.69)``), its class, or ``"file.py:Name"``.
-    runs : DataFrame, str or Path
+    runs : DataFrame, str, Path, mapping or sequence
         A table with the law's inputs and its metric; whatever `read_runs` takes.
     likelihood : {'student_t', 'normal', 'laplace', 'ar1'} or Likelihood
         How observations scatter about the law on the log scale; 'ar1': with residuals that follow one another along a
@@ -196,6 +197,9 @@ def fit(
         sampling stops even if it has not converged.
     centre : mapping, optional
         Where priors are stated (input and metric -> value), instead of the data's own centre.
+    metric : str, optional
+        The column that the law is fitted to, where it is not the law's own: ``"error"`` fits a law of the loss to error
+        rates, which it then calls loss. Not one that rises with scale.
     pool : mapping, optional
         Column of the table -> the constants that vary by it, about a population's with a spread that is learned:
         ``{"corpus": ["E", "A"]}``. The law's metric in place of a constant, ``{"run": ["loss"]}``, is a factor on the
@@ -221,11 +225,12 @@ def fit(
     base = law_from(law)
     scatter = likelihood_from(likelihood)
     _check_effort(method, seed, chains, draws, limit)
-    frame = read_runs(runs) if isinstance(runs, str | Path) else runs
+    frame = runs if isinstance(runs, pd.DataFrame) else read_runs(runs)
     table = observations(
         frame,
         inputs=base.inputs,
         metric=base.metric,
+        column=metric,
         constants=len(base.free),
         law=base.name,
     )

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from bayescale.cli import COMMANDS, main
+from bayescale.errors import CODES
 from bayescale.fit import Fit, fit
 
 
@@ -229,7 +230,7 @@ def spoilt(row: int, text: str) -> str:
             "the table has 2 distinct values of (N, D) and at least 5 are needed",
         ),
         ("N,loss\n" + "1e8,2.5\n" * 12, "chinchilla needs the column D (training tokens)"),
-        (GOOD.replace("N,D,loss", "N,D,bpb"), "chinchilla needs the column loss"),
+        (GOOD.replace("N,D,loss", "N,D,score"), "chinchilla needs the column loss"),
         ("", "the file is empty"),
         ("N,D,loss\n", "no rows"),
     ],
@@ -237,8 +238,8 @@ def spoilt(row: int, text: str) -> str:
 def test_tables_that_are_refused(cli: Cli, text: str, message: str) -> None:
     Path("runs.csv").write_text(text)
     done = cli("fit", "runs.csv", "-o", "fit.nc", "--json")
-    assert done.status == 1 and done.out == "" and done.err.startswith("bayescale: ")
-    assert message in done.err
+    assert done.status == 1 and message in done.json["error"]["message"] and done.json["error"]["code"] in CODES
+    assert done.err.startswith("bayescale: ") and message in done.err
     assert os.listdir() == ["runs.csv"]
 
 
@@ -280,7 +281,7 @@ def test_exact_duplicates_are_warned_of(cli: Cli, table: pd.DataFrame) -> None:
         (["fit", "palm2", "--set", "alpha=beta", "--set", "beta=alpha"], "is a circle; pin one or give it a prior"),
         (["fit", "palm2", "--where", "n=1"], "the table has no column 'n'"),
         (["fit", "palm2", "--where", "C=3"], "no row has C = '3'"),
-        (["fit", "palm2", "--column", "N=size"], "columns maps N to 'size', which is not in the table"),
+        (["fit", "palm2", "--column", "N=size"], "--column maps N to 'size', which is not in the table"),
         (["fit", "palm2", "--likelihood", "cauchy"], "there is no likelihood 'cauchy'"),
         (["fit", "palm2", "--method", "hmc"], "there is no method 'hmc'"),
         (["fit", "palm2", "--chains", "1"], "chains is at least 4"),
@@ -291,7 +292,13 @@ def test_exact_duplicates_are_warned_of(cli: Cli, table: pd.DataFrame) -> None:
         (["predict", "nothing.nc", "--N", "1e9"], "there is no file 'nothing.nc'"),
         (["predict", "SAVED", "--N", "1e9"], "law chinchilla needs D; its inputs are N, D"),
         (["predict", "SAVED", "--N", "0", "--D", "1e9"], "numbers must be positive and finite"),
-        (["predict", "SAVED", "--N", "x", "--D", "1e9"], "'x' is not a number or numbers separated by commas"),
+        (["predict", "SAVED", "--N", "x", "--D", "1e9"], "'x' is not a number, such as 7e9, 7B or 1.2*10^21; several are separated by commas"),
+        (["predict", "SAVED", "--N", "70B", "--D", "20,000"], "could be the number 20000 or a list"),
+        (["predict", "SAVED", "--N", "70B", "--D", "1e21 FLOPs"], "is in FLOPs, and D counts training tokens"),
+        (["fit", "palm2", "--where", "C"], "a condition is a column, one of = != < <= > >=, and a value"),
+        (["fit", "palm2", "--where", "C>1e30"], "no row has C > '1e30'"),
+        (["fit", "palm2", "--column", "N=log(size)"], "the table has no column 'size'"),
+        (["fit", "palm2", "--metric", "score"], "--metric 'score': the table has no such column"),
         (["predict", "SAVED", "--N", "1,2", "--D", "1,2,3"], "the inputs must have one length"),
         (["predict", "SAVED", "--C", "1e20"], "law chinchilla has no input 'C'"),
         (["allocate", "SAVED"], "give either budgets (C, in FLOPs) or target losses (loss)"),
@@ -305,13 +312,16 @@ def test_wrong_usage(cli: Cli, saved: Path, arguments: list[str], message: str) 
     done = cli(*(str(saved) if a == "SAVED" else a for a in arguments))
     assert done.status == 2 and done.out == "" and message in done.err
     assert os.listdir() == []
+    with_json = cli(*(str(saved) if a == "SAVED" else a for a in arguments), "--json")
+    assert with_json.status == 2 and message in with_json.json["error"]["message"]
+    assert with_json.json["error"]["code"] in CODES
 
 
 def test_an_unreachable_loss(cli: Cli, saved: Path) -> None:
     done = cli("allocate", saved, "--loss", "0.5", "--json")
     assert (
         done.status == 1
-        and done.out == ""
+        and done.json["error"]["code"] == "data"
         and "a loss of 0.5 is out of reach with any compute in every draw" in done.err
     )
 
@@ -323,7 +333,7 @@ def test_a_fit_that_has_not_converged(cli: Cli) -> None:
     assert "not converged: the Laplace proposal does not cover the posterior" in done.err
     for command in (("predict", "fit.nc", "--N", "1e9", "--D", "1e10"), ("allocate", "fit.nc", "--C", "1e21")):
         refused = cli(*command, "--json")
-        assert refused.status == 1 and refused.out == ""
+        assert refused.status == 1 and refused.json["error"]["code"] == "not_converged"
         assert "fit.nc has not converged and is no answer: the Laplace proposal" in refused.err
 
 
@@ -362,7 +372,8 @@ def test_an_interrupt_is_no_traceback(cli: Cli, runs_csv: Path, monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bayescale.runs.read_runs", interrupt)
-    done = cli("fit", runs_csv, "-o", "fit.nc")
+    done = cli("fit", runs_csv, "-o", "fit.nc", "--json")
+    assert done.json["error"]["code"] == "interrupted"
     assert done.status == 130 and "interrupted; nothing was written" in done.err and not Path("fit.nc").exists()
 
 

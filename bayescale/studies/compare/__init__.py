@@ -277,7 +277,7 @@ def _fitted(
     to_fit = {n: g for n, g in given.items() if isinstance(g, Law)}
     if to_fit and runs is None:
         raise UsageError(f"give the table of runs to fit {', '.join(to_fit)} to")
-    table = read_runs(runs) if isinstance(runs, str | Path) else runs
+    table: Any = runs if isinstance(runs, pd.DataFrame) or runs is None else read_runs(runs)
     scatter = likelihood_from(likelihood)
     error: DataError | None = None
     for name, spec in given.items():
