@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bayescale.answers.identifiability import Identifiability
     from bayescale.answers.optimum import Terms
     from bayescale.answers.scores.evidence import Evidence
+    from bayescale.answers.scores.holdout import Holdout
     from bayescale.answers.scores.loo import Loo
 
 METHODS = ("nuts", "laplace")
@@ -56,6 +57,8 @@ class Fit:
     seed : int
     seconds : dict
         Wall time of the fit: 'total' and 'sampling'.
+    centre_given : bool
+        Whether the centre is one that was asked for, and not the rows' own: fits of some of the rows then keep it.
     """
 
     law: Law
@@ -65,6 +68,7 @@ class Fit:
     samples: Samples
     seed: int
     seconds: Mapping[str, float] = field(default_factory=dict)
+    centre_given: bool = False
 
     @property
     def converged(self) -> bool:
@@ -228,6 +232,12 @@ class Fit:
 
         return loo(self)
 
+    def holdout(self) -> Holdout:
+        """How well the largest budgets are predicted from the others; see `bayescale.answers.scores.holdout`."""
+        from bayescale.answers.scores.holdout import holdout
+
+        return holdout(self)
+
     @cached_property
     def data(self) -> xarray.DataTree:
         """Everything as an xarray DataTree in ArviZ's schema: any ``arviz`` function takes it."""
@@ -328,7 +338,7 @@ def fit(
         progress=progress,
     )
     seconds = {"total": time.perf_counter() - begun, "sampling": samples.seconds.get("sampling", 0.0)}
-    return Fit(spec, scatter, table, at, samples, seed, seconds)
+    return Fit(spec, scatter, table, at, samples, seed, seconds, centre is not None)
 
 
 def data_of(runs: Observations, centre: Centre, metric: str, likelihood: Likelihood) -> Data:

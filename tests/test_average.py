@@ -16,7 +16,8 @@ from scipy.stats import norm
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
 from bayescale.studies.compare import Comparison, compare
-from bayescale.studies.compare.average import mixture, stack
+from bayescale.studies.compare.average import mixture
+from bayescale.studies.compare.table import stack
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from scipy.stats import norm
 
 import bayescale as bs
-from bayescale.answers.scores.loo import largest, lfo, loo
+from bayescale.answers.scores.holdout import holdout, largest
+from bayescale.answers.scores.loo import loo
 from bayescale.answers.scores.power_scaling import POWERS, evidence_shifts
 from bayescale.cli import bayescale as command_line
 from bayescale.errors import DataError, UsageError
@@ -26,8 +27,9 @@ from bayescale.fit import Fit, fit
 from bayescale.law import stated
 from bayescale.likelihood import Normal, StudentT
 from bayescale.models import Chinchilla, Coupled
-from bayescale.studies.compare import COLUMNS, Comparison, assess, compare, suitable
+from bayescale.studies.compare import Comparison, assess, compare, suitable
 from bayescale.studies.compare.nested import nested, pinned_in
+from bayescale.studies.compare.table import COLUMNS
 from bayescale.studies.compare.verdict import strength
 
 
@@ -43,7 +45,7 @@ def test_the_table(comparison: Comparison) -> None:
     assert set(table.index) == {"chinchilla", "tied", "kaplan"} and table.index[-1] == "kaplan"
     assert table["log_evidence"].is_monotonic_decreasing and table["log_bayes_factor"].iloc[0] == 0
     assert table["converged"].all()
-    for column in ("probability", "weight", "weight_lfo"):
+    for column in ("probability", "weight", "weight_holdout"):
         assert np.isclose(table[column].sum(), 1) and (table[column] >= 0).all()
     expected = np.exp(table["log_bayes_factor"]) / np.exp(table["log_bayes_factor"]).sum()
     assert np.allclose(table["probability"], expected)
@@ -100,7 +102,7 @@ def test_a_verdict_that_would_flip_is_said_to(comparison: Comparison) -> None:
     table["log_evidence"] = [10.0, 9.5, 0.0]
     shifts.iloc[1] = [1.0, 0.5, 0.0, -0.5, -1.0]
     shifts.iloc[0] = 0.0
-    assert "turns the verdict around" in verdict_of(table, shifts, comparison.fits, None)
+    assert "turns the order around" in verdict_of(table, shifts, comparison.fits, None)
     assert any("hangs on the priors" in c and "-0.50" in c for c in cautions(table, shifts))
     shifts.iloc[1] = 0.0
     assert "does not hang on the priors" in verdict_of(table, shifts, comparison.fits, None)
@@ -255,7 +257,7 @@ def test_rows_of_high_k_hat_are_refitted(
 
 def test_the_future_against_the_exact_answer(conjugate: tuple[Fit, np.ndarray, np.ndarray]) -> None:
     found, design, y = conjugate
-    scored = lfo(found)
+    scored = holdout(found)
     assert scored.held_out.sum() == 4 and scored.held_out[-4:].all()
     assert np.abs(scored.pointwise - exact_predictive(design, y, ~scored.held_out, scored.held_out)).max() <= 0.05
 
@@ -269,7 +271,7 @@ def test_rows_of_one_budget_stay_together() -> None:
 
 def test_too_few_small_budgets_have_no_future(simulate: Callable[..., pd.DataFrame], small_fit: Fit) -> None:
     runs = replace(small_fit.runs, inputs={n: np.repeat(x[:3], 10) for n, x in small_fit.runs.inputs.items()})
-    scored = lfo(replace(small_fit, runs=runs))
+    scored = holdout(replace(small_fit, runs=runs))
     assert np.isnan(scored.elpd) and "too few" in scored.warnings[0]
 
 

@@ -13,7 +13,9 @@ from scipy.special import gammaln
 from scipy.stats import gamma, norm
 
 import bayescale as bs
-from bayescale.answers.scores.evidence import bridge, log_evidence, savage_dickey
+from bayescale.answers.scores.bridge import bridge
+from bayescale.answers.scores.evidence import log_evidence
+from bayescale.answers.scores.savage_dickey import savage_dickey
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.likelihood import Normal

@@ -143,7 +143,8 @@ def optimum_draws(
 ) -> dict[str, np.ndarray]:
     """The optimum at every draw, shape (draw, budget) each: N, D, tokens_per_parameter, loss.
 
-    With limits or serving also training_flops, 6ND, and inference_flops.
+    With limits or serving also training_flops, 6ND, and inference_flops. NaN at draws whose loss has no interior
+    minimum: it falls all the way to a model of one parameter or one token.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ def optimum_draws(
     Raises
     ------
     DataError
-        The loss has no interior minimum in some draws, or a budget does not pay for serving a single parameter.
+        The loss has no interior minimum at any draw, or a budget does not pay for serving a single parameter.
     """
     closed = _has_closed_form(fit, deployment) if closed_form is None else closed_form
     if poor := [c for c in C if c <= FLOPS_PER_PARAMETER_TOKEN + deployment.serving]:
@@ -169,12 +170,12 @@ def optimum_draws(
         for filled, size in filled_blocks({"C": C})
     ]
     N, D, loss, edge = (np.concatenate(x, axis=1) for x in zip(*blocks, strict=True))
-    if np.any(edge):
+    if (nowhere := edge.all(axis=0)).any():
         raise DataError(
-            f"law {fit.law.name} has no interior optimum at {C[np.any(edge, axis=0)][0]:.3g} FLOPs in "
-            f"{np.mean(np.any(edge, axis=1)):.0%} "
-            "of draws: its loss falls all the way to a model of one parameter or one token"
+            f"law {fit.law.name} has no interior optimum at {C[nowhere][0]:.3g} FLOPs in any draw: its loss falls all "
+            "the way to a model of one parameter or one token"
         )
+    N, D, loss = (np.where(edge, np.nan, x) for x in (N, D, loss))
     return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss, **spent(N, D, deployment)}
 
 

@@ -42,9 +42,9 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = intervals.INTERVAL,
         Two rows a point: quantity 'mean_curve' is the law itself, 'new_run' adds a run's scatter about it.
         Columns: the inputs, quantity, median, mean, sd, low, high, and decades_<input>: how many powers of
         ten the point lies outside the data's range (0 inside), with decades_C where the law has N and D.
-        The mean and sd of a new run are of its inner 99.8 %: Student-t scatter has no moments. Where runs have
-        effects on the law (`pool`), the mean curve has that of a run that is named, and no other; a new run has
-        one of its own.
+        The mean and sd of a new run are NaN where there are none, as of Student-t scatter of the log: the median and
+        the interval always are. Where runs have effects on the law (`pool`), the mean curve has that of a run that is
+        named, and no other; a new run has one of its own.
 
     Raises
     ------
@@ -53,13 +53,14 @@ def predict(fit: Fit, runs: Any = None, *, interval: float = intervals.INTERVAL,
     """
     intervals.checked_interval(interval)
     points = points_of(fit, runs, inputs)
+    moments = fit.likelihood.has_moments(fit.constants)
     parts: list[pd.DataFrame] = []
     for block, mean, new_run in blocks_of(fit, points):
         place = pd.DataFrame({**labelled(fit.law, block), "point": len(parts) * BLOCK + np.arange(mean.shape[1])})
         beyond = decades_beyond(fit, block)
         both = [
-            place.assign(quantity=name, **intervals.summarise(draws, interval, heavy_tails=name == "new_run"), **beyond)
-            for name, draws in (("mean_curve", mean), ("new_run", new_run))
+            place.assign(quantity=name, **intervals.summarise(draws, interval, moments=there), **beyond)
+            for name, draws, there in (("mean_curve", mean, True), ("new_run", new_run, moments))
         ]
         parts.append(pd.concat(both).sort_values(["point", "quantity"], kind="stable"))
     order = [*points, "quantity", *intervals.COLUMNS, *beyond]

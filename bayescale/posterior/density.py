@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ PRIOR_DRAWS = 1000
 """How many prior draws a fit makes: to start from, to scale by, and to show."""
 
 _CACHED: dict[Any, Target] = {}
+_CACHING = threading.Lock()
 KEPT = 12
 """Targets whose compiled programs wait for the next fit: each maps memory, and Linux gives a process 65530 maps."""
 
@@ -239,7 +241,7 @@ class Target:
         sigma = self.sites["sigma"][0](z[self.scale_index])
         variance = sigma**2
         if data.log_se is not None:
-            variance += jnp.sum(jnp.where(data.mask, data.log_se, 0.0) ** 2) / jnp.sum(data.mask)
+            variance += jnp.sum(jnp.where(data.mask, data.log_se, 0.0) ** 2) / jnp.maximum(jnp.sum(data.mask), 1)
         tighter = line.log_scale * 2 - jnp.log(variance)
         return 0.5 * (jnp.logaddexp(line.log_information, 0.0) - jnp.logaddexp(line.log_information + tighter, 0.0))
 
@@ -407,10 +409,11 @@ def batch_size(data: Data) -> int:
 def target_of(law: Law, likelihood: Likelihood) -> Target:
     """The target of a law and a likelihood; the same one, with its compiled programs, each time."""
     key = (type(law), tuple(_identity(v) for _, v in law.items()), type(likelihood), repr(likelihood))
-    target = _CACHED.pop(key, None) or Target(law, likelihood)
-    _CACHED[key] = target  # the last in order is the last used
-    for old in list(_CACHED)[:-KEPT]:
-        del _CACHED[old]
+    with _CACHING:
+        target = _CACHED.pop(key, None) or Target(law, likelihood)
+        _CACHED[key] = target  # the last in order is the last used
+        for old in list(_CACHED)[:-KEPT]:
+            del _CACHED[old]
     return target
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from bayescale.answers.predict import filled_blocks
+from bayescale.answers.scores.predictive import pointwise_log_likelihood
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.fit import Fit
 from bayescale.law import Centre, Law, Stated, setting_text
@@ -106,17 +107,6 @@ def data_tree(fit: Fit) -> xarray.DataTree:
     tree = xarray.DataTree.from_dict(groups)
     tree.attrs = {"bayescale": json.dumps(_spec(fit), sort_keys=True), "bayescale_format": FORMAT}
     return tree
-
-
-def pointwise_log_likelihood(fit: Fit, step: int = 1) -> np.ndarray:
-    """Log likelihood of every row at every `step`-th draw, shape (chain, draw, run)."""
-    flat = {n: x[:, ::step].reshape(-1) for n, x in fit.constants.items()}
-    total, parts = len(next(iter(flat.values()))), []
-    block = int(np.clip(2**24 // len(fit.padded.mask), 1, 1000))
-    for start in range(0, total, block):
-        some = {n: x[start : start + block] for n, x in flat.items()}
-        parts.append(np.asarray(fit.target.log_likelihood(some, fit.padded))[:, : fit.runs.rows])
-    return np.concatenate(parts).reshape(fit.samples.z.shape[0], -1, fit.runs.rows)
 
 
 def _predictive(fit: Fit, constants: Mapping[str, np.ndarray], stream: int) -> np.ndarray:
@@ -224,6 +214,7 @@ def _spec(fit: Fit) -> dict[str, Any]:
         "likelihood": fit.likelihood.name,
         "noise": {f.name: _setting_text(getattr(fit.likelihood, f.name), None) for f in fields(fit.likelihood)},
         "centre": fit.centre.values,
+        "centre_given": fit.centre_given,
         "seed": int(fit.seed),
         "seconds": dict(fit.seconds),
         "source": fit.runs.source,
@@ -296,7 +287,8 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Fit:
         ),
         seconds=spec["sampling_seconds"],
     )
-    return Fit(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
+    centre, given = Centre(spec["centre"]), spec.get("centre_given", False)
+    return Fit(law, likelihood, runs, centre, samples, spec["seed"], spec["seconds"], given)
 
 
 def _stored(rows: Any, name: str) -> np.ndarray:

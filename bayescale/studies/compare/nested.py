@@ -8,7 +8,8 @@ from itertools import permutations
 import numpy as np
 from numpyro.distributions import Distribution
 
-from bayescale.answers.scores.evidence import Evidence, savage_dickey
+from bayescale.answers.scores.evidence import Evidence
+from bayescale.answers.scores.savage_dickey import savage_dickey
 from bayescale.fit import Fit
 from bayescale.law import Law
 from bayescale.studies.compare.comparable import alike
