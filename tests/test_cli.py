@@ -61,7 +61,8 @@ def runs_csv(table: pd.DataFrame, tmp_path: Path) -> Path:
 
 def is_estimate(value: Any) -> bool:
     low, high = value["interval"]
-    return set(value) >= {"median", "mean", "sd", "interval"} and low <= value["median"] <= high and value["sd"] > 0
+    known = set(value) >= {"median", "mean", "sd", "interval"} and low <= value["median"] <= high
+    return known and (value["sd"] is None or value["sd"] > 0)
 
 
 # --- the contract -------------------------------------------------------------------------------------------------
@@ -97,6 +98,8 @@ def test_predict_as_json(cli: Cli, saved: Path, small_fit: Fit) -> None:
     entry = found["predictions"][1]["mean_curve"]
     expected = [direct[n] for n in ("median", "mean", "sd", "low", "high")]
     assert [entry["median"], entry["mean"], entry["sd"], *entry["interval"]] == pytest.approx(expected)
+    # Student-t scatter has no moments on the metric's own scale
+    assert all(p["new_run"]["mean"] is None and p["new_run"]["sd"] is None for p in found["predictions"])
 
 
 def test_predict_from_a_table(cli: Cli, saved: Path, runs_csv: Path) -> None:

@@ -14,12 +14,14 @@ from conftest import shared_data
 from independent import TWINS
 
 import bayescale.cli
+from bayescale.answers.allocate import allocate
 from bayescale.answers.optimum import deployment_for, optimum_draws
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import fit
 from bayescale.law import evaluate
 from bayescale.models import Chinchilla, ClarkRouted, JointMoE
 from bayescale.runs import read_runs
+from bayescale.text.fit import allocations_text
 
 JOINT = JointMoE(**JointMoE.published["Ludziejewski et al. 2025"])
 ROUTERS = {n.rsplit(" ")[-1]: ClarkRouted(**k) for n, k in ClarkRouted.published.items()}
@@ -127,8 +129,18 @@ def test_the_closed_form_is_the_numeric_optimum() -> None:
 def test_a_loss_that_rises_with_parameters_has_no_optimum() -> None:
     """alpha + gamma ln Ehat(512) is .84 in one draw of three, and -.05 at one expert."""
     found = drawn(gamma=[0.0098, 0.0098, 0.2], alpha=[-0.19, -0.19, -0.2])
-    with pytest.raises(DataError, match=r"no interior optimum at 1e\+20 FLOPs in 33% of draws"):
-        optimum_draws(found, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 512}}))
+    some = optimum_draws(found, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 512}}))
+    for values in some.values():
+        assert np.isfinite(values[:2]).all() and np.isnan(values[2]).all()
+    row = allocate(found, 1e20, fixed={"E": 512}).set_index("quantity").loc["N"]
+    assert row["probability"] == pytest.approx(2 / 3) and row["median"] == pytest.approx(
+        float(np.median(some["N"][:2]))
+    )
+    title = allocations_text(allocate(found, 1e20, fixed={"E": 512}), 0.9).splitlines()[0]
+    assert title == "C = 1e+20 (with an optimum in 66.7% of draws, over which the rest is)"
+    none = drawn(gamma=np.full(3, 0.2), alpha=np.full(3, -0.2))
+    with pytest.raises(DataError, match=r"no interior optimum at 1e\+20 FLOPs in any draw"):
+        optimum_draws(none, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 512}}))
     assert np.isfinite(optimum_draws(found, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 1}}))["N"]).all()
 
 
