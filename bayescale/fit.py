@@ -19,6 +19,7 @@ from bayescale.answers.identifiability import Identifiability, identifiability
 from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import derive, predict, predict_draws, quantity_draws
 from bayescale.answers.scores.evidence import Evidence, log_evidence
+from bayescale.answers.scores.holdout import Holdout, holdout
 from bayescale.answers.scores.loo import Loo, loo
 from bayescale.answers.summary import cautions, summary
 from bayescale.catalogue import law_from
@@ -48,7 +49,7 @@ class Fit(Posterior):
     """A law's posterior given a table of runs, with what a user asks of it.
 
     Its data are those of `bayescale.posterior.posterior.Posterior`: law, likelihood, runs, centre, samples, seed,
-    seconds.
+    seconds, centre_given.
     """
 
     @classmethod
@@ -141,6 +142,10 @@ class Fit(Posterior):
     def loo(self) -> Loo:
         """Leave-one-out predictive density, with k-hat a row; see `bayescale.answers.scores.loo.loo`."""
         return loo(self)
+
+    def holdout(self) -> Holdout:
+        """How well the largest budgets are predicted from the others; see `bayescale.answers.scores.holdout`."""
+        return holdout(self)
 
     @cached_property
     def data(self) -> xarray.DataTree:
@@ -249,7 +254,7 @@ def fit(
         progress=progress,
     )
     seconds = {"total": time.perf_counter() - begun, "sampling": samples.seconds.get("sampling", 0.0)}
-    return Fit(spec, scatter, table, at, samples, seed, seconds)
+    return Fit(spec, scatter, table, at, samples, seed, seconds, centre is not None)
 
 
 def _check_effort(method: str, seed: int, chains: int, draws: int, limit: int) -> None:

@@ -92,6 +92,13 @@ class Likelihood:
         """The residual's tails, given drawn constants."""
         raise NotImplementedError
 
+    def has_moments(self, draws: Mapping[str, Any]) -> bool:
+        """Whether a new run about the law, on the metric's own scale, has a mean and an sd, given draws of constants.
+
+        The exponential of a Student-t has neither, whatever its degrees of freedom.
+        """
+        return False
+
     def sample(self) -> dict[str, Any]:
         """Draw the noise constants: NumPyro's model of the scatter."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
@@ -143,6 +150,10 @@ class Normal(Likelihood):
         """The residual's tails."""
         return "normal"
 
+    def has_moments(self, draws: Mapping[str, Any]) -> bool:
+        """They exist."""
+        return True
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Laplace(Likelihood):
@@ -153,6 +164,10 @@ class Laplace(Likelihood):
     def tails(self, draws: Mapping[str, Any]) -> Any:
         """The residual's tails."""
         return "laplace"
+
+    def has_moments(self, draws: Mapping[str, Any]) -> bool:
+        """They exist where sigma is below 1/2 at every draw: a Laplace's exponential has tails of power 1/sigma."""
+        return bool(np.max(self.drawn(draws)["sigma"]) < 0.5)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

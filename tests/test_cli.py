@@ -62,7 +62,8 @@ def runs_csv(table: pd.DataFrame, tmp_path: Path) -> Path:
 
 def is_estimate(value: Any) -> bool:
     low, high = value["interval"]
-    return set(value) >= {"median", "mean", "sd", "interval"} and low <= value["median"] <= high and value["sd"] > 0
+    known = set(value) >= {"median", "mean", "sd", "interval"} and low <= value["median"] <= high
+    return known and (value["sd"] is None or value["sd"] > 0)
 
 
 # --- the contract -------------------------------------------------------------------------------------------------
@@ -98,6 +99,8 @@ def test_predict_as_json(cli: Cli, saved: Path, small_fit: Fit) -> None:
     entry = found["predictions"][1]["mean_curve"]
     expected = [direct[n] for n in ("median", "mean", "sd", "low", "high")]
     assert [entry["median"], entry["mean"], entry["sd"], *entry["interval"]] == pytest.approx(expected)
+    # Student-t scatter has no moments on the metric's own scale
+    assert all(p["new_run"]["mean"] is None and p["new_run"]["sd"] is None for p in found["predictions"])
 
 
 def test_predict_from_a_table(cli: Cli, saved: Path, runs_csv: Path) -> None:
@@ -292,7 +295,10 @@ def test_exact_duplicates_are_warned_of(cli: Cli, table: pd.DataFrame) -> None:
         (["predict", "nothing.nc", "--N", "1e9"], "there is no file 'nothing.nc'"),
         (["predict", "SAVED", "--N", "1e9"], "law chinchilla needs D; its inputs are N, D"),
         (["predict", "SAVED", "--N", "0", "--D", "1e9"], "numbers must be positive and finite"),
-        (["predict", "SAVED", "--N", "x", "--D", "1e9"], "'x' is not a number, such as 7e9, 7B or 1.2*10^21; several are separated by commas"),
+        (
+            ["predict", "SAVED", "--N", "x", "--D", "1e9"],
+            "'x' is not a number, such as 7e9, 7B or 1.2*10^21; several are separated by commas",
+        ),
         (["predict", "SAVED", "--N", "70B", "--D", "20,000"], "could be the number 20000 or a list"),
         (["predict", "SAVED", "--N", "70B", "--D", "1e21 FLOPs"], "is in FLOPs, and D counts training tokens"),
         (["fit", "palm2", "--where", "C"], "a condition is a column, one of = != < <= > >=, and a value"),

@@ -54,6 +54,13 @@ def test_measurement_error_adds_in_quadrature() -> None:
     assert Normal().scatter(2.0, {"sigma": 0.03}).scale == 0.03
 
 
+def test_only_some_scatter_has_moments_on_the_metrics_own_scale() -> None:
+    few = {"sigma": np.array([0.01, 0.02]), "nu": np.array([50.0, 90.0]), "tau": np.ones(2)}
+    found = {n: likelihood_from(n).has_moments(few) for n in LIKELIHOODS}
+    assert found == {"student_t": False, "normal": True, "laplace": True, "ar1": False}
+    assert not Laplace().has_moments({"sigma": np.array([0.1, 0.6])}) and not StudentT(nu=90).has_moments(few)
+
+
 def test_the_prior_of_nu_reaches_below_two() -> None:
     nu = StudentT().nu
     mass = [float(stats.lognorm(nu.scale, scale=np.exp(nu.loc)).cdf(x)) for x in (2.0, 30.0)]

@@ -76,10 +76,10 @@ def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fix
     shown = hardware.priced(table) if hardware else table
     if as_json:
         allocations = estimates_by_point(shown)
-        if loss is not None:
-            shares = table.groupby("target_loss", sort=False)["probability"].first()
-            for entry in allocations:
-                entry["probability"] = float(shares[entry["target_loss"]])
+        point = "C" if loss is None else "target_loss"
+        shares = table.groupby(point, sort=False)["probability"].min()
+        for entry in allocations:
+            entry["probability"] = float(shares[entry[point]])
         print_json({"interval_mass": interval, **law_entry(found, average), "allocations": allocations})
     else:
         click.echo(allocations_text(shown, interval))

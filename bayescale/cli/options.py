@@ -227,7 +227,7 @@ def trusted_fit(path: str, law: str | None, *, downstream: bool = False) -> Any:
 
 weights_option = click.option(
     "--weights",
-    help="Of a comparison: average over its laws by evidence (the default), stacking, lfo (forecasts) or equal.",
+    help="Of a comparison: average over its laws by evidence (the default), stacking, holdout (forecasts) or equal.",
 )
 
 

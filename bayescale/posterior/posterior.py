@@ -40,6 +40,8 @@ class Posterior:
     seed : int
     seconds : dict
         Wall time of the fit: 'total' and 'sampling'.
+    centre_given : bool
+        Whether the centre is one that was asked for, and not the rows' own: fits of some of the rows then keep it.
     """
 
     law: AnyLaw
@@ -49,6 +51,7 @@ class Posterior:
     samples: Samples
     seed: int
     seconds: Mapping[str, float] = field(default_factory=dict)
+    centre_given: bool = False
 
     @property
     def converged(self) -> bool:

@@ -15,7 +15,8 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from bayescale.answers.predict import filled_blocks, pointwise_log_likelihood
+from bayescale.answers.predict import filled_blocks
+from bayescale.answers.scores.predictive import pointwise_log_likelihood
 from bayescale.catalogue import law_from, laws
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import Centre, setting_text
@@ -190,6 +191,7 @@ def _spec(fit: Posterior) -> dict[str, Any]:
         "likelihood": fit.likelihood.name,
         "noise": {f.name: _setting_text(getattr(fit.likelihood, f.name), None) for f in fields(fit.likelihood)},
         "centre": fit.centre.values,
+        "centre_given": fit.centre_given,
         "seed": int(fit.seed),
         "seconds": dict(fit.seconds),
         "source": fit.runs.source,
@@ -262,7 +264,8 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Post
         ),
         seconds=spec["sampling_seconds"],
     )
-    return Posterior(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
+    centre, stated = Centre(spec["centre"]), spec.get("centre_given", False)
+    return Posterior(law, likelihood, runs, centre, samples, spec["seed"], spec["seconds"], stated)
 
 
 def _stored(rows: Any, name: str) -> np.ndarray:

@@ -115,6 +115,8 @@ class Downstream:
         """
         intervals.checked_interval(interval)
         self._warn()
+        moments = {"loss": self.loss.likelihood.has_moments(self.loss.constants)}
+        moments[self.task.law.metric] = moments["loss"] and self.task.likelihood.has_moments(self.task.constants)
         parts, at = [], 0
         for points, named, draws in self._draws(runs, inputs):
             median = np.median(draws["loss"][0], axis=0)
@@ -123,7 +125,7 @@ class Downstream:
             at += len(median)
             for metric, (mean, new_run) in draws.items():
                 for name, values in zip(QUANTITIES, (mean, new_run), strict=True):
-                    numbers = intervals.summarise(values, interval, heavy_tails=name == "new_run")
+                    numbers = intervals.summarise(values, interval, moments=name == "mean_curve" or moments[metric])
                     parts.append(place.assign(metric=metric, quantity=name, **numbers, **beyond))
         order = [*named, "metric", "quantity", *intervals.COLUMNS, *beyond]
         return pd.concat(parts).sort_values("point", kind="stable")[order].reset_index(drop=True)
