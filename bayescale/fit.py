@@ -19,6 +19,7 @@ from bayescale.answers.identifiability import Identifiability, identifiability
 from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import derive, predict, predict_draws, quantity_draws
 from bayescale.answers.scores.evidence import Evidence, log_evidence
+from bayescale.answers.scores.holdout import Holdout, holdout
 from bayescale.answers.scores.loo import Loo, loo
 from bayescale.answers.summary import cautions, summary
 from bayescale.catalogue import law_from
@@ -34,7 +35,7 @@ from bayescale.posterior.samples import Effort
 from bayescale.posterior.sampling import sample
 from bayescale.progress import Progress, silent
 from bayescale.runs import observations, read_runs
-from bayescale.storage.fit import data_tree
+from bayescale.storage.fit import check_writable, data_tree
 from bayescale.storage.netcdf import write_tree
 from bayescale.text.fit import fit_text
 
@@ -48,7 +49,7 @@ class Fit(Posterior):
     """A law's posterior given a table of runs, with what a user asks of it.
 
     Its data are those of `bayescale.posterior.posterior.Posterior`: law, likelihood, runs, centre, samples, seed,
-    seconds.
+    seconds, centre_given.
     """
 
     @classmethod
@@ -142,13 +143,24 @@ class Fit(Posterior):
         """Leave-one-out predictive density, with k-hat a row; see `bayescale.answers.scores.loo.loo`."""
         return loo(self)
 
+    def holdout(self) -> Holdout:
+        """How well the largest budgets are predicted from the others; see `bayescale.answers.scores.holdout`."""
+        return holdout(self)
+
     @cached_property
     def data(self) -> xarray.DataTree:
         """Everything as an xarray DataTree in ArviZ's schema: any ``arviz`` function takes it."""
         return data_tree(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the fit to a NetCDF file, whole or not at all; `bayescale.load` reads it."""
+        """Write the fit to a NetCDF file, whole or not at all; `bayescale.load` reads it.
+
+        Raises
+        ------
+        UsageError
+            The folder does not exist or cannot be written to, or a prior was given that no text makes.
+        """
+        check_writable((self,))
         write_tree(self.data, path)
 
     def __repr__(self) -> str:
@@ -166,6 +178,7 @@ def fit(
     draws: int = 1000,
     limit: int = 8000,
     centre: Mapping[str, float] | None = None,
+    metric: str | None = None,
     pool: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Fit:
@@ -175,7 +188,7 @@ def fit(
     ----------
     law : str, Law or type
         A law's name, a law (``models.Chinchilla(E=1.69)``), its class, or ``"file.py:Name"``.
-    runs : DataFrame, str or Path
+    runs : DataFrame, str, Path, mapping or sequence
         A table with the law's inputs and its metric; whatever `read_runs` takes.
     likelihood : {'student_t', 'normal', 'laplace', 'ar1'} or Likelihood
         How observations scatter about the law on the log scale; 'ar1': with residuals that follow one another along a
@@ -189,6 +202,9 @@ def fit(
         sampling stops even if it has not converged.
     centre : mapping, optional
         Where priors are stated (input and metric -> value), instead of the data's own centre.
+    metric : str, optional
+        The column that the law is fitted to, where it is not the law's own: ``"error"`` fits a law of the loss to error
+        rates, which it then calls loss. Not one that rises with scale.
     pool : mapping, optional
         Column of the table -> the constants that vary by it, about a population's with a spread that is learned:
         ``{"corpus": ["E", "A"]}``. The law's metric in place of a constant, ``{"run": ["loss"]}``, is a factor on the
@@ -214,11 +230,12 @@ def fit(
     base = law_from(law)
     scatter = likelihood_from(likelihood)
     _check_effort(method, seed, chains, draws, limit)
-    frame = read_runs(runs) if isinstance(runs, str | Path) else runs
+    frame = runs if isinstance(runs, pd.DataFrame) else read_runs(runs)
     table = observations(
         frame,
         inputs=base.inputs,
         metric=base.metric,
+        column=metric,
         constants=len(base.free),
         law=base.name,
     )
@@ -237,7 +254,7 @@ def fit(
         progress=progress,
     )
     seconds = {"total": time.perf_counter() - begun, "sampling": samples.seconds.get("sampling", 0.0)}
-    return Fit(spec, scatter, table, at, samples, seed, seconds)
+    return Fit(spec, scatter, table, at, samples, seed, seconds, centre is not None)
 
 
 def _check_effort(method: str, seed: int, chains: int, draws: int, limit: int) -> None:

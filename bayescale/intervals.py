@@ -21,7 +21,7 @@ def checked_interval(mass: float) -> float:
     return float(mass)
 
 
-def summarise(draws: np.ndarray, mass: float = INTERVAL, *, heavy_tails: bool = False) -> dict[str, np.ndarray]:
+def summarise(draws: np.ndarray, mass: float = INTERVAL, *, moments: bool = True) -> dict[str, np.ndarray]:
     """Median, mean, sd and equal-tailed interval of draws along the first axis.
 
     Parameters
@@ -29,9 +29,9 @@ def summarise(draws: np.ndarray, mass: float = INTERVAL, *, heavy_tails: bool = 
     draws : ndarray, shape (draw, ...)
     mass : float
         Mass of the interval.
-    heavy_tails : bool
-        Take mean and sd after clipping the outer 0.1 % at either side: a new run's Student-t scatter
-        has no moments, so that plain averages of its draws would be noise.
+    moments : bool
+        Whether what the draws are of has a mean and an sd; where it has none they are NaN, for averages of draws
+        would be those of the few largest.
 
     Returns
     -------
@@ -41,9 +41,11 @@ def summarise(draws: np.ndarray, mass: float = INTERVAL, *, heavy_tails: bool = 
     tail = (1 - mass) / 2
     ordered = np.sort(draws, axis=0)
     low, median, high = _quantiles(ordered, (tail, 0.5, 1 - tail))
-    inner = np.clip(ordered, *_quantiles(ordered, (0.001, 0.999))) if heavy_tails else ordered
-    with np.errstate(over="ignore", invalid="ignore"):  # astronomical numbers have quantiles but no moments
-        mean, sd = inner.mean(axis=0), inner.std(axis=0, ddof=1)
+    if moments:
+        with np.errstate(over="ignore", invalid="ignore"):  # astronomical numbers have quantiles but no moments
+            mean, sd = ordered.mean(axis=0), ordered.std(axis=0, ddof=1)
+    else:
+        mean = sd = np.full(np.shape(median), np.nan)
     return {"median": median, "mean": mean, "sd": sd, "low": low, "high": high}
 
 

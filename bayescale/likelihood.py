@@ -17,7 +17,7 @@ from numpyro.distributions.util import validate_sample
 from numpyro.util import is_prng_key
 
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law.prior_text import distribution_text
+from bayescale.law.prior_text import distribution_text, positive_setting
 
 
 class Scatter(Distribution):  # type: ignore[misc]
@@ -83,14 +83,26 @@ class Likelihood:
     along_runs: ClassVar[bool] = False
     sigma: Any = field(default=dist.LogNormal(log(0.01), 1.0))
 
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = positive_setting(getattr(self, f.name), f"{f.name} of likelihood {self.name}", "LogNormal(-4, 1)")
+            object.__setattr__(self, f.name, value)
+
     def tails(self, draws: Mapping[str, Any]) -> Any:
         """The residual's tails, given drawn constants."""
         raise NotImplementedError
 
+    def has_moments(self, draws: Mapping[str, Any]) -> bool:
+        """Whether a new run about the law, on the metric's own scale, has a mean and an sd, given draws of constants.
+
+        The exponential of a Student-t has neither, whatever its degrees of freedom.
+        """
+        return False
+
     def sample(self) -> dict[str, Any]:
         """Draw the noise constants: NumPyro's model of the scatter."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
-        return {n: numpyro.sample(n, v) if isinstance(v, Distribution) else float(v) for n, v in values}
+        return {n: numpyro.sample(n, v) if isinstance(v, Distribution) else v for n, v in values}
 
     def drawn(self, constants: Mapping[str, Any]) -> dict[str, Any]:
         """The noise constants among `constants`, with the pinned ones."""
@@ -138,6 +150,10 @@ class Normal(Likelihood):
         """The residual's tails."""
         return "normal"
 
+    def has_moments(self, draws: Mapping[str, Any]) -> bool:
+        """They exist."""
+        return True
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Laplace(Likelihood):
@@ -148,6 +164,10 @@ class Laplace(Likelihood):
     def tails(self, draws: Mapping[str, Any]) -> Any:
         """The residual's tails."""
         return "laplace"
+
+    def has_moments(self, draws: Mapping[str, Any]) -> bool:
+        """They exist where sigma is below 1/2 at every draw: a Laplace's exponential has tails of power 1/sigma."""
+        return bool(np.max(self.drawn(draws)["sigma"]) < 0.5)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -188,7 +208,7 @@ def likelihood_from(spec: Any) -> Likelihood:
         return spec
     if isinstance(spec, type) and issubclass(spec, Likelihood):
         return spec()
-    if spec not in LIKELIHOODS:
+    if not isinstance(spec, str) or spec not in LIKELIHOODS:
         raise UsageError(
             f"there is no likelihood {spec!r}{did_you_mean(str(spec), LIKELIHOODS)}; there are {', '.join(LIKELIHOODS)}"
         )

@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.optimize import minimize
 
 import bayescale as bs
-from bayescale.answers.scores.loo import largest
+from bayescale.answers.scores.holdout import largest
 from bayescale.posterior.data import padded
 from bayescale.studies.compare.average import RULES
 

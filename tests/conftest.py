@@ -50,6 +50,14 @@ def shared_data(*parts: str) -> Path:
     return path
 
 
+def shared_case(name: str) -> Path:
+    """A table of the folder of cases beside the data folder; the test is skipped where there is none."""
+    path = SHARED.parent / "cases" / name
+    if not path.exists():
+        pytest.skip(f"no {path}; the folder of cases stands beside the data folder, BAYESCALE_DATA")
+    return path
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The compilation cache of this run and of the commands that it starts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from bayescale.errors import DataError, UsageError
-from bayescale.fit import Fit
+from bayescale.fit import Fit, fit
 from bayescale.studies.compare import Comparison, compare
-from bayescale.studies.compare.average import mixture, stack
+from bayescale.studies.compare.average import mixture
+from bayescale.studies.compare.table import as_table, stack
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +82,11 @@ def test_predictions_lie_between_those_of_the_laws(comparison: Comparison) -> No
     assert list(found.columns[8:]) == ["sd_within", "sd_between", "decades_N", "decades_D", "decades_C"]
     found = found.set_index(["N", "quantity"])
     expected = 0.25 * single["chinchilla"]["mean"] + 0.75 * single["kaplan"]["mean"]
-    assert np.allclose(found["mean"], expected, rtol=1e-3)
-    assert np.allclose(found["sd"] ** 2, found["sd_within"] ** 2 + found["sd_between"] ** 2)
+    curve = found.xs("mean_curve", level=1)
+    assert np.allclose(curve["mean"], expected.xs("mean_curve", level=1), rtol=1e-3)
+    assert np.allclose(curve["sd"] ** 2, curve["sd_within"] ** 2 + curve["sd_between"] ** 2)
+    # the exponential of a Student-t has no moments
+    assert found.xs("new_run", level=1)[["mean", "sd", "sd_within", "sd_between"]].isna().all(axis=None)
     assert (found["sd_between"].xs("mean_curve", level=1) > found["sd_within"].xs("mean_curve", level=1)).all()
 
 
@@ -91,6 +96,32 @@ def test_the_weight_of_one_law_gives_its_allocation(comparison: Comparison) -> N
     assert list(found["quantity"]) == list(alone["quantity"])
     for column in ("median", "low", "high", "mean"):
         assert np.allclose(found[column], alone[column], rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def of_groups(small_fit: Fit, table: pd.DataFrame) -> Comparison:
+    """A law that is pooled, and one that is not; its fit passes for converged."""
+    mixes = table.assign(mix=np.where(np.arange(30) % 2, "a", "b"))
+    found = fit("chinchilla", mixes, pool={"mix": {"E": 0.1}}, method="laplace")
+    pooled = replace(found, samples=replace(found.samples, failures=()))
+    table = as_table({n: {"probability": 0.5, "converged": True} for n in ("pooled", "plain")})
+    return Comparison(table, {"pooled": pooled, "plain": small_fit}, {}, pd.DataFrame(), "", ())
+
+
+def test_an_average_is_asked_about_a_group(of_groups: Comparison) -> None:
+    found = of_groups.predict(N=1e9, D=1e10, mix=["a", "b"])
+    assert list(found["mix"]) == ["a", "a", "b", "b"] and list(found.columns[:4]) == ["N", "D", "mix", "quantity"]
+    asked: dict[str, dict[str, str]] = {"pooled": {"mix": "a"}, "plain": {}}
+    of_each = [of_groups.fits[n].predict(N=1e9, D=1e10, **groups)["mean"][0] for n, groups in asked.items()]
+    assert found["mean"][0] == pytest.approx(np.mean(of_each), rel=1e-6)
+    split = of_groups.allocate(1e22, fixed={"mix": "a"})
+    assert np.isfinite(split["median"]).all()
+    table = of_groups.predict(pd.DataFrame({"N": [1e9, 1e9], "D": [1e10, 1e10], "mix": ["b", "a"]}))
+    assert list(table["mix"]) == ["b", "b", "a", "a"] and table["median"][2] == pytest.approx(found["median"][0])
+    with pytest.raises(UsageError, match="the fit has no mix 'c'"):
+        of_groups.predict(N=1e9, D=1e10, mix="c")
+    with pytest.raises(UsageError, match="has no input 'mxi'"):
+        of_groups.predict(N=1e9, D=1e10, mxi="a")
 
 
 def test_rules_and_what_is_no_rule(comparison: Comparison) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from bayescale.cli import COMMANDS, main
+from bayescale.errors import CODES
 from bayescale.fit import Fit, fit
 
 
@@ -61,7 +62,8 @@ def runs_csv(table: pd.DataFrame, tmp_path: Path) -> Path:
 
 def is_estimate(value: Any) -> bool:
     low, high = value["interval"]
-    return set(value) >= {"median", "mean", "sd", "interval"} and low <= value["median"] <= high and value["sd"] > 0
+    known = set(value) >= {"median", "mean", "sd", "interval"} and low <= value["median"] <= high
+    return known and (value["sd"] is None or value["sd"] > 0)
 
 
 # --- the contract -------------------------------------------------------------------------------------------------
@@ -97,6 +99,8 @@ def test_predict_as_json(cli: Cli, saved: Path, small_fit: Fit) -> None:
     entry = found["predictions"][1]["mean_curve"]
     expected = [direct[n] for n in ("median", "mean", "sd", "low", "high")]
     assert [entry["median"], entry["mean"], entry["sd"], *entry["interval"]] == pytest.approx(expected)
+    # Student-t scatter has no moments on the metric's own scale
+    assert all(p["new_run"]["mean"] is None and p["new_run"]["sd"] is None for p in found["predictions"])
 
 
 def test_predict_from_a_table(cli: Cli, saved: Path, runs_csv: Path) -> None:
@@ -183,6 +187,20 @@ def test_a_law_of_ones_own(cli: Cli, own_law: Path, runs_csv: Path) -> None:
     assert found["law"] == "line" and is_estimate(found["predictions"][0]["mean_curve"])
 
 
+def test_a_law_that_cannot_be_compiled(cli: Cli, own_law: Path, runs_csv: Path) -> None:
+    own_law.write_text(
+        own_law.read_text().replace("from jax.numpy import log", "from math import log"), encoding="utf-8"
+    )
+    done = cli("fit", runs_csv, "--law", f"{own_law}:Line", "-o", "line.nc")
+    assert done.status == 2 and "jnp.log(N) for math.log(N)" in done.err and not Path("line.nc").exists()
+
+
+def test_a_truncated_prior(cli: Cli, runs_csv: Path) -> None:
+    prior = "alpha=TruncatedNormal(0.3, 0.1, low=0)"
+    assert cli("fit", runs_csv, "--set", prior, "--method", "laplace", "-o", "fit.nc").status == 0
+    assert cli("predict", "fit.nc", "--N", "1e9", "--D", "1e10", "--json").json["law"] == "chinchilla"
+
+
 # --- refusals -----------------------------------------------------------------------------------------------------
 
 GOOD = "N,D,loss\n" + "".join(
@@ -215,7 +233,7 @@ def spoilt(row: int, text: str) -> str:
             "the table has 2 distinct values of (N, D) and at least 5 are needed",
         ),
         ("N,loss\n" + "1e8,2.5\n" * 12, "chinchilla needs the column D (training tokens)"),
-        (GOOD.replace("N,D,loss", "N,D,bpb"), "chinchilla needs the column loss"),
+        (GOOD.replace("N,D,loss", "N,D,score"), "chinchilla needs the column loss"),
         ("", "the file is empty"),
         ("N,D,loss\n", "no rows"),
     ],
@@ -223,8 +241,8 @@ def spoilt(row: int, text: str) -> str:
 def test_tables_that_are_refused(cli: Cli, text: str, message: str) -> None:
     Path("runs.csv").write_text(text)
     done = cli("fit", "runs.csv", "-o", "fit.nc", "--json")
-    assert done.status == 1 and done.out == "" and done.err.startswith("bayescale: ")
-    assert message in done.err
+    assert done.status == 1 and message in done.json["error"]["message"] and done.json["error"]["code"] in CODES
+    assert done.err.startswith("bayescale: ") and message in done.err
     assert os.listdir() == ["runs.csv"]
 
 
@@ -266,7 +284,7 @@ def test_exact_duplicates_are_warned_of(cli: Cli, table: pd.DataFrame) -> None:
         (["fit", "palm2", "--set", "alpha=beta", "--set", "beta=alpha"], "is a circle; pin one or give it a prior"),
         (["fit", "palm2", "--where", "n=1"], "the table has no column 'n'"),
         (["fit", "palm2", "--where", "C=3"], "no row has C = '3'"),
-        (["fit", "palm2", "--column", "N=size"], "columns maps N to 'size', which is not in the table"),
+        (["fit", "palm2", "--column", "N=size"], "--column maps N to 'size', which is not in the table"),
         (["fit", "palm2", "--likelihood", "cauchy"], "there is no likelihood 'cauchy'"),
         (["fit", "palm2", "--method", "hmc"], "there is no method 'hmc'"),
         (["fit", "palm2", "--chains", "1"], "chains is at least 4"),
@@ -277,7 +295,16 @@ def test_exact_duplicates_are_warned_of(cli: Cli, table: pd.DataFrame) -> None:
         (["predict", "nothing.nc", "--N", "1e9"], "there is no file 'nothing.nc'"),
         (["predict", "SAVED", "--N", "1e9"], "law chinchilla needs D; its inputs are N, D"),
         (["predict", "SAVED", "--N", "0", "--D", "1e9"], "numbers must be positive and finite"),
-        (["predict", "SAVED", "--N", "x", "--D", "1e9"], "'x' is not a number or numbers separated by commas"),
+        (
+            ["predict", "SAVED", "--N", "x", "--D", "1e9"],
+            "'x' is not a number, such as 7e9, 7B or 1.2*10^21; several are separated by commas",
+        ),
+        (["predict", "SAVED", "--N", "70B", "--D", "20,000"], "could be the number 20000 or a list"),
+        (["predict", "SAVED", "--N", "70B", "--D", "1e21 FLOPs"], "is in FLOPs, and D counts training tokens"),
+        (["fit", "palm2", "--where", "C"], "a condition is a column, one of = != < <= > >=, and a value"),
+        (["fit", "palm2", "--where", "C>1e30"], "no row has C > '1e30'"),
+        (["fit", "palm2", "--column", "N=log(size)"], "the table has no column 'size'"),
+        (["fit", "palm2", "--metric", "score"], "--metric 'score': the table has no such column"),
         (["predict", "SAVED", "--N", "1,2", "--D", "1,2,3"], "the inputs must have one length"),
         (["predict", "SAVED", "--C", "1e20"], "law chinchilla has no input 'C'"),
         (["allocate", "SAVED"], "give either budgets (C, in FLOPs) or target losses (loss)"),
@@ -291,13 +318,16 @@ def test_wrong_usage(cli: Cli, saved: Path, arguments: list[str], message: str) 
     done = cli(*(str(saved) if a == "SAVED" else a for a in arguments))
     assert done.status == 2 and done.out == "" and message in done.err
     assert os.listdir() == []
+    with_json = cli(*(str(saved) if a == "SAVED" else a for a in arguments), "--json")
+    assert with_json.status == 2 and message in with_json.json["error"]["message"]
+    assert with_json.json["error"]["code"] in CODES
 
 
 def test_an_unreachable_loss(cli: Cli, saved: Path) -> None:
     done = cli("allocate", saved, "--loss", "0.5", "--json")
     assert (
         done.status == 1
-        and done.out == ""
+        and done.json["error"]["code"] == "data"
         and "a loss of 0.5 is out of reach with any compute in every draw" in done.err
     )
 
@@ -309,7 +339,7 @@ def test_a_fit_that_has_not_converged(cli: Cli) -> None:
     assert "not converged: the Laplace proposal does not cover the posterior" in done.err
     for command in (("predict", "fit.nc", "--N", "1e9", "--D", "1e10"), ("allocate", "fit.nc", "--C", "1e21")):
         refused = cli(*command, "--json")
-        assert refused.status == 1 and refused.out == ""
+        assert refused.status == 1 and refused.json["error"]["code"] == "not_converged"
         assert "fit.nc has not converged and is no answer: the Laplace proposal" in refused.err
 
 
@@ -348,7 +378,8 @@ def test_an_interrupt_is_no_traceback(cli: Cli, runs_csv: Path, monkeypatch: pyt
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bayescale.runs.read_runs", interrupt)
-    done = cli("fit", runs_csv, "-o", "fit.nc")
+    done = cli("fit", runs_csv, "-o", "fit.nc", "--json")
+    assert done.json["error"]["code"] == "interrupted"
     assert done.status == 130 and "interrupted; nothing was written" in done.err and not Path("fit.nc").exists()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import log, sqrt
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,24 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from scipy.stats import norm
+from scipy.stats import multivariate_normal, norm
 
 import bayescale as bs
-from bayescale.answers.scores.loo import largest, lfo, loo
+from bayescale.answers.scores.holdout import holdout, largest
+from bayescale.answers.scores.loo import loo
 from bayescale.answers.scores.power_scaling import POWERS, evidence_shifts
+from bayescale.answers.scores.predictive import without
 from bayescale.cli import bayescale as command_line
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit, fit
-from bayescale.law import stated
+from bayescale.law import Centre, stated
 from bayescale.likelihood import Normal, StudentT
 from bayescale.models import Chinchilla, Coupled
-from bayescale.studies.compare import COLUMNS, Comparison, assess, compare, suitable
+from bayescale.studies.compare import Comparison, assess, compare, suitable
+from bayescale.studies.compare.comparable import centres_apart, same_rows
 from bayescale.studies.compare.nested import nested, pinned_in
-from bayescale.studies.compare.verdict import strength
+from bayescale.studies.compare.table import COLUMNS, as_table, probabilities
+from bayescale.studies.compare.verdict import cautions, conflicts, strength, verdict_of
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def test_the_table(comparison: Comparison) -> None:
     assert set(table.index) == {"chinchilla", "tied", "kaplan"} and table.index[-1] == "kaplan"
     assert table["log_evidence"].is_monotonic_decreasing and table["log_bayes_factor"].iloc[0] == 0
     assert table["converged"].all()
-    for column in ("probability", "weight", "weight_lfo"):
+    for column in ("probability", "weight", "weight_holdout"):
         assert np.isclose(table[column].sum(), 1) and (table[column] >= 0).all()
     expected = np.exp(table["log_bayes_factor"]) / np.exp(table["log_bayes_factor"]).sum()
     assert np.allclose(table["probability"], expected)
@@ -53,7 +58,8 @@ def test_the_table(comparison: Comparison) -> None:
 def test_the_verdict_is_a_sentence_and_the_text_a_screen(comparison: Comparison) -> None:
     best, other = comparison.table.index[:2]
     words = strength(float(comparison.table["log_bayes_factor"].iloc[1]))
-    assert words in comparison.verdict and f"for {best} over {other}" in comparison.verdict
+    told = f"for {best} over {other}" if "bare mention" not in words else f"cannot tell {best} from {other}"
+    assert words in comparison.verdict and told in comparison.verdict
     assert "priors power-scaled from 0.5 to 2" in comparison.verdict and comparison.verdict.endswith(".")
     text = repr(comparison)
     assert max(map(len, text.splitlines())) <= 140 and "log evidence" in text
@@ -69,6 +75,81 @@ def test_prior_weights(comparison: Comparison) -> None:
     odds = again.table.loc["chinchilla", "probability"] / again.table.loc["tied", "probability"]
     before = comparison.table.loc["chinchilla", "probability"] / comparison.table.loc["tied", "probability"]
     assert np.isclose(odds, 3 * before) and again.table.loc["kaplan", "probability"] == 0
+
+
+def test_a_weight_of_nothing_for_the_best_law() -> None:
+    found = probabilities(np.array([1000.0, 100.0, 99.0]), ["a", "b", "c"], {"a": 0.0})
+    assert found == pytest.approx([0, 1 / (1 + np.exp(-1)), 1 / (1 + np.exp(1))])
+    with pytest.raises(DataError, match="none of the laws that converged has a prior weight"):
+        probabilities(np.zeros(2), ["a", "b"], {"a": 0.0, "b": 0.0})
+
+
+def test_what_is_not_known_of_the_priors_is_said(comparison: Comparison) -> None:
+    shifts = comparison.sensitivity.copy()
+    shifts.iloc[0] = np.nan
+    assert "; how it hangs on the priors is not known." in verdict_of(comparison.table, shifts, comparison.fits, None)
+
+
+def scores_of(elpd: dict[str, np.ndarray], held_out: dict[str, float]) -> dict[str, Any]:
+    """Scores of which only what `conflicts` reads is there."""
+    return {
+        n: SimpleNamespace(loo=SimpleNamespace(pointwise=x, unit="row"), holdout=SimpleNamespace(se=0.1))
+        for n, x in elpd.items()
+    }
+
+
+def test_scores_that_differ_by_chance_are_no_conflict() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=40)
+    noise, shift = rng.normal(size=40), np.full(40, 0.5)
+    for b, held_out, told in ((a + noise - noise.mean() + 0.02, 0.3, []), (a + shift, 4.0, ["rows", "budgets"])):
+        table = as_table(
+            {
+                "a": {"log_evidence": 1.0, "elpd_loo": a.sum(), "elpd_holdout": 3.0},
+                "b": {"log_evidence": 0.0, "elpd_loo": b.sum(), "elpd_holdout": 3.0 + held_out},
+            }
+        )
+        found = conflicts(table, scores_of({"a": a, "b": b}, {}))
+        assert len(found) == len(told) and all(
+            t in f and "favours b over a" in f for t, f in zip(told, found, strict=True)
+        )
+
+
+def test_a_law_without_evidence_keeps_its_place(comparison: Comparison) -> None:
+    fits = dict(comparison.fits)
+    few = {n: x[:, :5] for n, x in fits["tied"].samples.constants.items()}
+    fits["tied"] = replace(
+        fits["tied"], samples=replace(fits["tied"].samples, z=fits["tied"].samples.z[:, :5], constants=few)
+    )
+    found = assess(fits)
+    row = found.table.loc["tied"]
+    assert (
+        np.isnan(row["log_evidence"]) and row["converged"] and not row["trusted"] and np.isfinite(row["elpd_holdout"])
+    )
+    assert np.isclose(found.table["probability"].sum(), 1) and "for chinchilla over kaplan" in found.verdict
+    assert any("tied: it has no log evidence: bridge sampling" in w for w in found.warnings) and "tied" in repr(found)
+
+
+def test_measured_errors_go_the_whole_way(table: pd.DataFrame) -> None:
+    found = compare(["chinchilla", "kaplan_nd"], table.assign(loss_se=0.004), method="laplace")
+    assert np.isfinite(found.sensitivity).all(axis=None) and "hang on the priors" in found.verdict
+
+
+def test_the_priors_that_are_scaled_are_not_those_of_groups(small_fit: Fit, table: pd.DataFrame) -> None:
+    mixes = table.assign(mix=np.where(np.arange(30) % 2, "a", "b"))
+    found = fit("chinchilla", mixes, pool={"mix": {"E": 0.1}}, method="laplace")
+    shifts, _ = evidence_shifts(found)
+    z = found.samples.z.copy()
+    z[..., found.target.coordinates.index("E by mix[0]")] += 5.0  # a group far from the others
+    moved, _ = evidence_shifts(replace(found, samples=replace(found.samples, z=z)))
+    assert np.isfinite(shifts).all() and np.allclose(moved, shifts)
+
+
+def test_fits_whose_priors_are_stated_apart(small_fit: Fit) -> None:
+    other = replace(small_fit, centre=Centre({**small_fit.centre.values, "N": 1e8}))
+    (told,) = centres_apart({"a": small_fit, "b": other})
+    assert "the priors of a and b are stated at different centres (N " in told
+    assert not centres_apart({"a": small_fit, "b": small_fit})
 
 
 def normal_priors(power: float) -> tuple[Chinchilla, StudentT]:
@@ -94,13 +175,11 @@ def test_power_scaling_gives_the_evidence_of_scaled_priors(table: pd.DataFrame) 
 
 
 def test_a_verdict_that_would_flip_is_said_to(comparison: Comparison) -> None:
-    from bayescale.studies.compare.verdict import cautions, verdict_of
-
     table, shifts = comparison.table.copy(), comparison.sensitivity.copy()
     table["log_evidence"] = [10.0, 9.5, 0.0]
     shifts.iloc[1] = [1.0, 0.5, 0.0, -0.5, -1.0]
     shifts.iloc[0] = 0.0
-    assert "turns the verdict around" in verdict_of(table, shifts, comparison.fits, None)
+    assert "turns the order around" in verdict_of(table, shifts, comparison.fits, None)
     assert any("hangs on the priors" in c and "-0.50" in c for c in cautions(table, shifts))
     shifts.iloc[1] = 0.0
     assert "does not hang on the priors" in verdict_of(table, shifts, comparison.fits, None)
@@ -139,6 +218,14 @@ def test_what_cannot_be_compared(small_fit: Fit, table: pd.DataFrame) -> None:
         compare("chinchilla", table)
     with pytest.raises(DataError, match="4 rows"):
         compare(["chinchilla", "chinchilla_tied"], table.head(4))
+
+
+def test_rows_that_differ_in_their_schedules_are_named(small_fit: Fit) -> None:
+    runs = small_fit.runs
+    here, there = (np.array([x] * 30, dtype=object) for x in ("0:1e-3", "0:2e-3"))
+    tables = [replace(runs, inputs={**runs.inputs, "schedule": x}) for x in (here, there)]
+    with pytest.raises(UsageError, match=r"schedule differs in 30 of 30, first in row 0 \('0:1e-3' and '0:2e-3'\)"):
+        same_rows(dict(zip("ab", tables, strict=True)))
 
 
 def test_suitable_laws_share_their_inputs(table: pd.DataFrame) -> None:
@@ -255,9 +342,35 @@ def test_rows_of_high_k_hat_are_refitted(
 
 def test_the_future_against_the_exact_answer(conjugate: tuple[Fit, np.ndarray, np.ndarray]) -> None:
     found, design, y = conjugate
-    scored = lfo(found)
+    scored = holdout(found)
     assert scored.held_out.sum() == 4 and scored.held_out[-4:].all()
     assert np.abs(scored.pointwise - exact_predictive(design, y, ~scored.held_out, scored.held_out)).max() <= 0.05
+    # together, the rows are normal with the covariance of the law they share
+    train, test = design[~scored.held_out], design[scored.held_out]
+    covariance = np.linalg.inv(train.T @ train / 0.09 + np.diag([1.0, 4.0]))
+    mean = test @ covariance @ train.T @ y[~scored.held_out] / 0.09
+    together = multivariate_normal(mean, test @ covariance @ test.T + 0.09 * np.eye(4)).logpdf(y[scored.held_out])
+    assert abs(scored.elpd - (together - y[scored.held_out].sum())) <= 4 * scored.se + 0.01 and scored.se <= 0.1
+
+
+def test_a_centre_that_was_given_is_kept(table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Centre] = []
+
+    def spy(fit: Fit, keep: np.ndarray, data: Any, *, seed: int) -> Any:
+        seen.append(data.centre)
+        return without(fit, keep, data, seed=seed)
+
+    monkeypatch.setattr("bayescale.answers.scores.holdout.without", spy)
+    given = {"N": 1e8, "D": 1e10, "loss": 3.0}
+    found = fit("chinchilla", table, method="laplace", centre=given)
+    found.save(tmp_path / "fit.nc")
+    again = bs.load(tmp_path / "fit.nc")
+    own = fit("chinchilla", table, method="laplace")
+    for one in (found, again, own):
+        assert isinstance(one, Fit)
+        holdout(one)
+    assert seen[0].values == seen[1].values == given and not own.centre_given
+    assert seen[2].values["N"] < own.centre.values["N"]  # of the rows that are trained on
 
 
 def test_rows_of_one_budget_stay_together() -> None:
@@ -269,7 +382,7 @@ def test_rows_of_one_budget_stay_together() -> None:
 
 def test_too_few_small_budgets_have_no_future(simulate: Callable[..., pd.DataFrame], small_fit: Fit) -> None:
     runs = replace(small_fit.runs, inputs={n: np.repeat(x[:3], 10) for n, x in small_fit.runs.inputs.items()})
-    scored = lfo(replace(small_fit, runs=runs))
+    scored = holdout(replace(small_fit, runs=runs))
     assert np.isnan(scored.elpd) and "too few" in scored.warnings[0]
 
 

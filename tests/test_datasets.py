@@ -14,7 +14,7 @@ from conftest import SHARED, shared_data
 from bayescale import datasets
 from bayescale.errors import DataError, UsageError
 from bayescale.runs import read_runs
-from bayescale.runs.reading import read_exactly
+from bayescale.runs.delimited import read_exactly
 
 DOWNLOADS = [name for name in datasets.names() if datasets.info(name).kind == "download"]
 

@@ -81,14 +81,14 @@ def test_an_error_column_that_is_none_is_left_alone() -> None:
     assert runs["error"].tolist()[0] == "out of memory"
     for column in ("error", "accuracy"):
         runs = read_runs(pd.DataFrame({"loss": [3.0, 2.5], column: [70.0, 60.0]}))
-        assert ("error" in runs) == (column == "error")
-        assert any(f"{column} is above 1 in 2 rows (first row 0): is this per cent" in n for n in runs.attrs["notes"])
+        assert runs["error"].tolist() == pytest.approx([0.7, 0.6] if column == "error" else [0.3, 0.4])
+        assert f"column {column!r} read as {column}: in per cent, since it reaches 70" in runs.attrs["notes"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"error": 100 * simulated(1)["error"]}, r"error is above 1 in 60 rows \(first row 0\); it is a rate"),
+        ({"error": 1000 * simulated(1)["error"]}, r"error is above 1 in 60 rows \(first row 0\); it is a rate"),
         ({"error": simulated(1)["error"].where(lambda x: x.index != 4, 0.0)}, r"row 4, column error: 0\.0 is not pos"),
         ({"error": simulated(1)["error"].where(lambda x: x.index != 4)}, "row 4, column error: missing or NaN"),
     ],

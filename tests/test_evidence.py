@@ -13,7 +13,9 @@ from scipy.special import gammaln
 from scipy.stats import gamma, norm
 
 import bayescale as bs
-from bayescale.answers.scores.evidence import bridge, log_evidence, savage_dickey
+from bayescale.answers.scores.bridge import bridge, enough
+from bayescale.answers.scores.evidence import log_evidence
+from bayescale.answers.scores.savage_dickey import savage_dickey
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.likelihood import Normal
@@ -108,6 +110,38 @@ def test_through_a_fit_of_a_conjugate_law(exact: Any) -> None:
 def test_too_few_draws_are_refused() -> None:
     with pytest.raises(UsageError, match="needs at least 60 draws; found 40"):
         bridge(lambda z: -0.5 * (z**2).sum(axis=1), np.zeros((4, 10, 3)))
+
+
+def standard_normal(z: np.ndarray) -> np.ndarray:
+    return -0.5 * (z**2).sum(axis=1) - 0.5 * z.shape[1] * np.log(2 * np.pi)
+
+
+def test_a_bridge_in_many_dimensions_takes_the_draws_that_it_needs() -> None:
+    draws = np.random.default_rng(0).standard_normal((4, 10_000, 250))
+    some = enough(draws)
+    assert some.shape == (4, 6250, 250) and enough(draws[:, :, :7]).shape == (4, 1000, 7)
+    value, se = bridge(standard_normal, some)
+    assert abs(value) <= 0.01 and se <= 0.01
+
+
+def test_draws_that_lie_in_a_plane_are_refused() -> None:
+    draws = np.random.default_rng(0).standard_normal((4, 1000, 2))
+    draws[..., 1] = draws[..., 0]
+    with pytest.raises(UsageError, match="covariance of 2000 of them is singular"):
+        bridge(standard_normal, draws)
+
+
+def test_a_bridge_that_does_not_settle_says_so() -> None:
+    draws = np.random.default_rng(0).standard_normal((4, 1000, 2))
+    with pytest.raises(UsageError, match="has not settled after 1000 rounds"):
+        bridge(lambda z: np.full(len(z), -np.inf), draws, log_density_at_draws=np.zeros((4, 1000)))
+
+
+def test_a_fit_without_a_bridge_has_no_evidence_and_says_why(small_fit: Fit) -> None:
+    few = replace(small_fit.samples, z=small_fit.samples.z[:, :5])
+    found = log_evidence(replace(small_fit, samples=few))
+    assert np.isnan(found.log_evidence) and found.method == "none" and not found.trusted
+    assert "it has no log evidence: bridge sampling in 7 dimensions needs at least 140 draws" in found.warnings[0]
 
 
 def test_a_fit_says_how_its_estimates_agree(small_fit: Fit) -> None:

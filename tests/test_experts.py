@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from conftest import shared_data
 from independent import TWINS
 
 import bayescale.cli
+from bayescale.answers.allocate import allocate
 from bayescale.answers.optimum import deployment_for, optimum_at
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import fit
@@ -21,6 +23,7 @@ from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla, ClarkRouted, JointMoE
 from bayescale.posterior.density import Target
 from bayescale.runs import read_runs
+from bayescale.text.fit import allocations_text
 
 JOINT = JointMoE(**JointMoE.published["Ludziejewski et al. 2025"])
 ROUTERS = {n.rsplit(" ")[-1]: ClarkRouted(**k) for n, k in ClarkRouted.published.items()}
@@ -121,11 +124,22 @@ def test_the_closed_form_is_the_numeric_optimum() -> None:
 def test_a_loss_that_rises_with_parameters_has_no_optimum() -> None:
     """alpha + gamma ln Ehat(512) is .84 in one draw of three, and -.05 at one expert."""
     target, constants = Target(JOINT, StudentT()), drawn(gamma=[0.0098, 0.0098, 0.2], alpha=[-0.19, -0.19, -0.2])
-    with pytest.raises(DataError, match=r"no interior optimum at 1e\+20 FLOPs in 33% of draws"):
-        optimum_at(target, constants, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 512}}))
-    assert np.isfinite(
-        optimum_at(target, constants, np.array([1e20]), deployment_for(JOINT, {"fixed": {"E": 1}}))["N"]
-    ).all()
+    many, C = deployment_for(JOINT, {"fixed": {"E": 512}}), np.array([1e20])
+    some = optimum_at(target, constants, C, many)
+    for values in some.values():
+        assert np.isfinite(values[:2]).all() and np.isnan(values[2]).all()
+    found: Any = SimpleNamespace(law=JOINT, target=target, thinned=lambda: constants)
+    table = allocate(found, 1e20, fixed={"E": 512})
+    row = table.set_index("quantity").loc["N"]
+    assert row["probability"] == pytest.approx(2 / 3) and row["median"] == pytest.approx(
+        float(np.median(some["N"][:2]))
+    )
+    title = allocations_text(table, 0.9).splitlines()[0]
+    assert title == "C = 1e+20 (with an optimum in 66.7% of draws, over which the rest is)"
+    none = drawn(gamma=np.full(3, 0.2), alpha=np.full(3, -0.2))
+    with pytest.raises(DataError, match=r"no interior optimum at 1e\+20 FLOPs in any draw"):
+        optimum_at(target, none, C, many)
+    assert np.isfinite(optimum_at(target, constants, C, deployment_for(JOINT, {"fixed": {"E": 1}}))["N"]).all()
 
 
 def test_an_allocation_needs_a_number_of_experts() -> None:

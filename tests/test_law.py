@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
 from conftest import CENTRES, EVERY, SHIPPED, VALLEYS
 from numpyro import handlers
 
 from bayescale.catalogue import law_from, laws
 from bayescale.errors import UsageError
+from bayescale.fit import fit
 from bayescale.law import PF_DAY, Centre, Law, Param, derived, evaluate, setting_text, stated
 from bayescale.likelihood import StudentT
 from bayescale.models import (
@@ -201,10 +205,26 @@ def test_what_a_constant_cannot_be() -> None:
         UsageError, match=r"chinchilla.E must be a prior, a number or another constant's name, not True"
     ):
         Chinchilla(E=True)
+    for wrong in ([1.5, 2.0], None, np.bool_(True), {"E": 1.0}):
+        with pytest.raises(UsageError, match=r"chinchilla.E must be a prior, a number or another constant's name"):
+            Chinchilla(E=wrong)
+    for prior in (dist.Poisson(3.0), dist.Normal(np.zeros(3), 1.0), dist.Delta(1.0)):
+        with pytest.raises(UsageError, match=r"chinchilla.E = \w+\(.*\) is not a continuous prior of one number"):
+            Chinchilla(E=prior)
+    with pytest.raises(UsageError, match=r"chinchilla.A = .* is a prior of no numbers: none is between 2 and 1"):
+        Chinchilla(A=stated("A", dist.TruncatedNormal(low=2.0, high=1.0), lambda q, law, at: q))
     with pytest.raises(
         UsageError, match=r"chinchilla.E = 'gamma' is not a number, another constant's name, or a prior"
     ):
         Chinchilla(E="gamma")
+
+
+@pytest.mark.parametrize("number", [np.float32(1.5), np.float64(1.5), np.array(1.5), jnp.asarray(1.5), Fraction(3, 2)])
+def test_any_number_pins(number: Any) -> None:
+    law = Chinchilla(E=number, A=np.int64(400), B=np.array(7))
+    assert law.free == ("alpha", "beta") and [type(x) for x in (law.E, law.A, law.B)] == [float] * 3
+    draws = np.array([1.5, 1.6])
+    assert Chinchilla(E=draws).E is draws
 
 
 def test_settings_as_text() -> None:
@@ -213,6 +233,81 @@ def test_settings_as_text() -> None:
         "1.69", "A / N0^alpha / L0 ~ LogNormal(loc=-1.89712, scale=0.8)", "LogNormal(loc=-1.20397, scale=0.5)",
         "B / D0^beta / L0 ~ LogNormal(loc=-1.89712, scale=0.8)", "alpha",
     ]  # fmt: skip
+
+
+# --- what users write -----------------------------------------------------------------------------------------------
+
+
+def users_law(formula: Any, **rest: Any) -> Any:
+    """A law of one's own with such a formula of (law, N), unregistered."""
+
+    class Mine(Law, register=False):
+        k: Param = dist.LogNormal(0.0, 1.0)
+        m: Param = rest.pop("m", dist.LogNormal(0.0, 1.0))
+
+        def loss(self, N: Any) -> Any:
+            return formula(self, N)
+
+        @derived
+        def odd(self) -> Any:
+            return math.log(self.k)
+
+    for name, value in rest.items():
+        setattr(Mine, name, value)
+    return Mine
+
+
+PLAIN = r"loss of law mine uses what takes plain numbers only, such as math, numpy or an if; use jax.numpy there"
+USERS = {
+    "math.log": (lambda law, N: law.k + law.m / math.log(N), PLAIN),
+    "numpy": (lambda law, N: law.k + law.m / np.log(N), PLAIN),
+    "float": (lambda law, N: law.k + float(N), PLAIN),
+    "if": (lambda law, N: law.k if N > 1 else law.m, PLAIN),
+    "a tuple": (lambda law, N: (law.k, law.m), r"loss of law mine gives tuple; it must return one number"),
+    "None": (lambda law, N: None, r"loss of law mine gives NoneType; it must return one number for one point"),
+    "an array": (lambda law, N: law.k * np.ones(3), r"loss of law mine gives an array of shape \(3,\); it must"),
+    "a condition": (lambda law, N: law.k > N, r"loss of law mine gives an array of shape \(\); it must return"),
+    "a misspelt constant": (
+        lambda law, N: law.q + N,
+        r"loss of law mine fails with AttributeError: .* no attribute 'q'",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", USERS)
+def test_a_formula_that_cannot_be_compiled_is_told_of(fault: str) -> None:
+    formula, message = USERS[fault]
+    law = users_law(formula)
+    with pytest.raises(UsageError, match=message):
+        law(k=1.0, m=1.0)(N=2.0)
+    with pytest.raises(UsageError, match=message):
+        fit(law, table_of(N=np.geomspace(1e7, 1e9, 8)), method="laplace")
+
+
+def table_of(**inputs: np.ndarray) -> pd.DataFrame:
+    rows = len(next(iter(inputs.values())))
+    return pd.DataFrame({**inputs, "loss": np.linspace(3.0, 2.0, rows)})
+
+
+def test_the_other_methods_of_a_law_are_told_of_too() -> None:
+    with pytest.raises(UsageError, match=r"the stated prior of m of law mine uses what takes plain numbers only"):
+        Target(
+            users_law(None, m=stated("m", dist.HalfNormal(1.0), lambda q, law, at: math.log(at.N) * q))(), StudentT()
+        )
+    with pytest.raises(UsageError, match=r"sample of law mine fails with KeyError: 'x'"):
+        Target(users_law(None, sample=lambda self, at: {}["x"])(), StudentT())
+    found = fit(users_law(lambda law, N: law.k + N**-law.m), table_of(N=np.geomspace(1e7, 1e9, 8)), method="laplace")
+    with pytest.raises(UsageError, match=r"odd of law mine uses what takes plain numbers only"):
+        found.derive("odd")
+
+
+def test_a_law_without_a_docstring_shows_its_method() -> None:
+    class Child(Chinchilla, register=False):
+        def loss(self, N: Any, D: Any) -> Any:
+            return self.E + self.A / N
+
+    for law, text in ((users_law(None), "loss(N)"), (Child, "loss(N, D)")):
+        assert (law.formula(), law.source(), law.remarks()) == (text, "", [])
 
 
 # --- evaluating ---------------------------------------------------------------------------------------------------

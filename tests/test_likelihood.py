@@ -54,6 +54,13 @@ def test_measurement_error_adds_in_quadrature() -> None:
     assert Normal().scatter(2.0, {"sigma": 0.03}).scale == 0.03
 
 
+def test_only_some_scatter_has_moments_on_the_metrics_own_scale() -> None:
+    few = {"sigma": np.array([0.01, 0.02]), "nu": np.array([50.0, 90.0]), "tau": np.ones(2)}
+    found = {n: likelihood_from(n).has_moments(few) for n in LIKELIHOODS}
+    assert found == {"student_t": False, "normal": True, "laplace": True, "ar1": False}
+    assert not Laplace().has_moments({"sigma": np.array([0.1, 0.6])}) and not StudentT(nu=90).has_moments(few)
+
+
 def test_the_prior_of_nu_reaches_below_two() -> None:
     nu = StudentT().nu
     mass = [float(stats.lognorm(nu.scale, scale=np.exp(nu.loc)).cdf(x)) for x in (2.0, 30.0)]
@@ -70,6 +77,22 @@ def test_noise_constants_are_sampled_or_pinned() -> None:
     assert list(trace) == ["sigma", "nu"]
 
 
+def test_noise_constants_may_be_texts_and_numbers_of_any_type() -> None:
+    found = StudentT(sigma="TruncatedNormal(0.01, 0.1, low=0)", nu=np.int64(4))
+    assert found.nu == 4.0 and type(found.nu) is float
+    assert repr(found) == "student_t(sigma=TruncatedNormal(loc=0.01, scale=0.1, low=0.0), nu=4.0)"
+
+
+@pytest.mark.parametrize(
+    "wrong", [-1.0, 0.0, np.inf, True, None, "three", "Normal(0, 1)", dist.Normal(0.0, 1.0), [0.1]]
+)
+def test_noise_constants_are_positive(wrong: object) -> None:
+    with pytest.raises(
+        UsageError, match=r"sigma of likelihood student_t( = 'three' is not a number|: its prior|: give)"
+    ):
+        StudentT(sigma=wrong)
+
+
 def test_likelihoods_by_name() -> None:
     assert list(LIKELIHOODS) == ["student_t", "normal", "laplace", "ar1"]
     assert type(likelihood_from("laplace")) is type(likelihood_from(Laplace)) is Laplace
@@ -81,5 +104,7 @@ def test_likelihoods_by_name() -> None:
         match=r"no likelihood 'studentt' \(did you mean 'student_t'\?\); there are student_t, normal, laplace, ar1",
     ):
         likelihood_from("studentt")
+    with pytest.raises(UsageError, match=r"no likelihood \{\}"):
+        likelihood_from({})
     with pytest.raises(NotImplementedError, match=r"^$"):
         Likelihood().tails({})

@@ -389,7 +389,7 @@ def test_comparison(compared: Comparison) -> None:
     values = {float(c.lines[0].get_ydata()[0]): float(c.lines[0].get_xdata()[0]) for c in left.containers}
     assert values == pytest.approx({2.0: 0.0, 1.0: -1.4})
     assert [t.get_text() for t in left.texts] == ["not converged"]
-    for column, rule in (("probability", "evidence"), ("weight", "stacking"), ("weight_lfo", "forecasts")):
+    for column, rule in (("probability", "evidence"), ("weight", "stacking"), ("weight_holdout", "holdout")):
         assert line(right, rule).get_xdata().tolist() == compared.table[column].dropna().tolist()
     labels = [t.get_text() for t in left.get_legend().get_texts()]
     assert sorted(labels) == ["log evidence", "not to be trusted", "priors power-scaled"]

@@ -300,8 +300,13 @@ def test_the_prior_of_a_spread() -> None:
     assert float(scale_of(law, "alpha").scale) == 0.25 and float(scale_of(law, "loss").scale) == pytest.approx(0.1)
     assert scale_of(pooled(Chinchilla(), [grouping], {"alpha": 0.3}), "alpha") == 0.3
     for wrong in ("Normal(0, 1)", -1.0, True):
-        with pytest.raises(bs.UsageError, match="tau_alpha is a spread"):
+        with pytest.raises(bs.UsageError, match=r"tau_alpha: (its|give a) prior"):
             pooled(Chinchilla(), [grouping], {"alpha": wrong})
+
+
+def test_an_exact_name_of_a_group_comes_before_an_equal_number() -> None:
+    law = pooled(Chinchilla(), [Grouping("seed", ("01", "1", "2.0"), ("E",))])
+    assert coded(law, {"seed": ["1", "01", 1, 2, "2"]})[1]["seed"].tolist() == [2.0, 1.0, 2.0, 3.0, 3.0]
 
 
 @pytest.mark.parametrize(

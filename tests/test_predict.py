@@ -43,10 +43,10 @@ def test_a_new_run_scatters_as_the_noise_says(small_fit: Fit) -> None:
         assert abs((found < np.quantile(direct, q)).mean() - q) < 5 * np.sqrt(2 * q * (1 - q) / len(found)), q
 
 
-def test_new_runs_are_wider_and_their_moments_finite(small_fit: Fit) -> None:
+def test_new_runs_are_wider_and_have_no_moments(small_fit: Fit) -> None:
     mean, new = small_fit.predict(N=1e9, D=1e10).itertuples()
     assert new.low < mean.low < mean.high < new.high
-    assert np.isfinite([new.mean, new.sd]).all() and mean.sd < new.sd < 10 * (new.high - new.low)
+    assert np.isfinite([mean.mean, mean.sd]).all() and np.isnan([new.mean, new.sd]).all()
 
 
 def test_decades_beyond_the_data(small_fit: Fit, table: pd.DataFrame) -> None:

@@ -23,6 +23,7 @@ from bayescale.errors import DataError, UsageError, printable
 from bayescale.fit import Fit, fit
 from bayescale.loading import load
 from bayescale.runs import read_runs
+from bayescale.storage.atomic import whole_file
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J"
 
@@ -58,6 +59,21 @@ WRITERS = [
     "plot loss fit.nc -o old.png",
     "report fit.nc -o old.html",
 ]
+
+
+def test_a_file_keeps_its_mode_and_a_new_one_has_the_umasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "umask", lambda mask: asked.append(mask) or 0)  # it is of all threads: not to be touched
+    path, other = tmp_path / "fit.nc", tmp_path / "other"
+    other.touch()
+    for mode in (None, 0o600, 0o664):
+        if mode is not None:
+            path.chmod(mode)
+        with whole_file(path) as temporary:
+            temporary.write_bytes(b"whole")
+        expected = other.stat().st_mode & 0o777 if mode is None else mode
+        assert path.stat().st_mode & 0o777 == expected and not asked
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fit.nc", "other"]
 
 
 def test_a_disk_that_fills_up_in_earnest(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import numpyro.distributions as dist
 import pandas as pd
 import pytest
 import xarray
@@ -18,8 +20,10 @@ from bayescale.catalogue import law_from
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law.law import REGISTRY
+from bayescale.likelihood import StudentT
 from bayescale.loading import load
 from bayescale.storage import fit as storage
+from bayescale.storage.source import source_hash
 
 
 @pytest.fixture
@@ -62,6 +66,75 @@ def test_what_was_set_by_hand_comes_back(table: pd.DataFrame, tmp_path: Path) ->
     pd.testing.assert_frame_equal(again.predict(N=1e9, D=1e10), first.predict(N=1e9, D=1e10))
     again.save(tmp_path / "g.nc")
     assert load(tmp_path / "g.nc").constants.keys() == first.constants.keys()
+
+
+def test_wrapped_priors_come_back(table: pd.DataFrame, tmp_path: Path) -> None:
+    law = bayescale.models.Chinchilla(
+        alpha=dist.TruncatedNormal(0.3, 0.1, low=0.0), beta="FoldedDistribution(Normal(0.3, 0.1))"
+    )
+    first = fit(law, table, likelihood=StudentT(nu=dist.TruncatedCauchy(3.0, 1.0, low=1.0)), method="laplace")
+    first.save(tmp_path / "f.nc")
+    again = load(tmp_path / "f.nc")
+    assert repr(again.law) == repr(law) and repr(again.likelihood) == repr(first.likelihood)
+    assert again.target is first.target
+
+
+class Own(dist.LogNormal):  # type: ignore[misc]
+    """A prior of a user's."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"law": {"alpha": Own(-1.2, 0.5)}}, r"alpha, Own\(loc=-1.2, scale=0.5, ...\)"),
+        ({"nu": Own(1.0, 1.0)}, r"nu, Own\(loc=1, scale=1, ...\)"),
+        (
+            {"law": {"A": bayescale.stated("A", dist.LogNormal(6.0, 1.0), lambda q, law, at: q)}},
+            r"A, A ~ LogNormal\(loc=6, scale=1\)",
+        ),
+    ],
+)
+def test_what_cannot_be_saved_says_so_and_can_be_looked_at(
+    table: pd.DataFrame, tmp_path: Path, changes: dict[str, Any], text: str
+) -> None:
+    law = bayescale.models.Chinchilla(**changes.get("law", {}))
+    noise = {n: v for n, v in changes.items() if n == "nu"}
+    found = fit(law, table, likelihood=StudentT(**noise), method="laplace")
+    reason = (
+        rf"this fit( of chinchilla)? cannot be saved: the prior of {text}, has no text that makes it again: declare it"
+    )
+    assert re.match(reason, found.warnings[-1])
+    with pytest.raises(UsageError, match=reason):
+        found.save(tmp_path / "f.nc")
+    assert not list(tmp_path.iterdir()) and found.data["posterior"].sizes["chain"] == 4
+
+
+CELL = """
+import sys
+import jax.numpy as jnp, numpy as np, numpyro.distributions as dist, pandas as pd
+import bayescale as bs
+from bayescale.law import Law, Param
+
+class Cell(Law):
+    k: Param = dist.LogNormal(0.0, 1.0)
+    m: Param = dist.LogNormal(0.0, 1.0)
+
+    def loss(self, N):
+        return self.k + self.m / jnp.log(N)
+
+if sys.argv[2] == "save":
+    N = np.geomspace(1e7, 1e10, 12)
+    bs.fit(Cell, pd.DataFrame({"N": N, "loss": 2 + 9 / np.log(N)}), method="laplace").save(sys.argv[1])
+print(len(bs.load(sys.argv[1], law=Cell).constants["k"]))
+"""
+
+
+def test_a_law_of_a_notebook_is_saved_and_recognised(python: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "f.nc")
+    assert python(CELL, path, "save").stdout == "4\n"
+    assert python(CELL, path, "load").stdout == "4\n"
+    changed = python(CELL.replace("/ jnp.log(N)", "* N**-0.1"), path, "load")
+    assert "law 'cell' has changed since the fit was saved" in changed.stderr
 
 
 def test_the_tree_is_arvizs(small_fit: Fit) -> None:
@@ -219,7 +292,7 @@ def test_a_law_changes_with_what_it_inherits_and_with_its_priors(tmp_path: Path)
     def hashed(name: str, text: str) -> str:
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
-        return storage.source_hash(type(law_from(f"{path}:Child")))
+        return source_hash(type(law_from(f"{path}:Child")))
 
     texts = (INHERITED, INHERITED, INHERITED.replace("/ N", "/ N**2"), INHERITED.replace("(0.0, 1.0)", "(0.0, 2.0)", 1))
     first, same, formula, prior = (hashed(f"law{i}.py", text) for i, text in enumerate(texts))

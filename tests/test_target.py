@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -9,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
+from numpyro.distributions.transforms import ExpTransform
 from scipy import stats
 
 from bayescale.likelihood import Normal, StudentT
 from bayescale.models import Chinchilla
+from bayescale.posterior import density
 from bayescale.posterior.data import centre_of, padded, padded_size
 from bayescale.posterior.density import Target, target_of
 
@@ -51,6 +55,51 @@ def test_padding_does_not_count(table: Any) -> None:
     )
     for a, b in zip(target.evaluate(z, few), target.evaluate(z, more), strict=True):
         assert a == pytest.approx(b, rel=1e-10)
+
+
+class Own(dist.LogNormal):  # type: ignore[misc]
+    """A prior of a user's, that no text makes."""
+
+
+PAIRS = {
+    "truncated": [dist.TruncatedNormal(m, 0.1, low=0.0) for m in (0.3, 0.9)],
+    "folded": [dist.FoldedDistribution(dist.Normal(m, 0.1)) for m in (0.3, 0.9)],
+    "transformed": [dist.TransformedDistribution(dist.Normal(m, 0.1), [ExpTransform()]) for m in (0.3, 0.9)],
+    "mixed": [dist.MixtureGeneral(dist.Categorical(np.ones(2) / 2), [dist.HalfNormal(m)] * 2) for m in (0.3, 0.9)],
+    "a user's": [Own(0.3, 0.1), Own(0.3, 0.1)],  # who knows what it does
+}
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_a_fit_gets_its_own_priors(kind: str) -> None:
+    first, second = PAIRS[kind]
+    of_law = [target_of(Chinchilla(alpha=prior), StudentT()) for prior in (first, second)]
+    of_noise = [target_of(Chinchilla(), StudentT(nu=prior)) for prior in (first, second)]
+    assert [t.law.alpha for t in of_law] == [first, second]
+    assert [t.likelihood.nu for t in of_noise] == [first, second]
+    assert target_of(Chinchilla(alpha=first), StudentT()) is of_law[0]
+
+
+def test_equal_priors_share_their_programs() -> None:
+    first, second = (Chinchilla(alpha=dist.TruncatedNormal(0.3, 0.1, low=low)) for low in (0, 0.0))
+    assert target_of(first, StudentT()) is target_of(second, StudentT(nu="LogNormal(log(5), 1)"))
+
+
+def test_targets_are_found_from_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(dict[Any, Any]):
+        """A cache whose keys are seen a while before they are used."""
+
+        def __iter__(self) -> Any:
+            keys = list(super().__iter__())
+            time.sleep(0.002)
+            return iter(keys)
+
+    monkeypatch.setattr(density, "_CACHED", Slow())
+    monkeypatch.setattr(density, "KEPT", 2)
+    laws = [Chinchilla(E=1.0 + i) for i in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda law: target_of(law, StudentT()), laws))
+    assert [t.law.E for t in found] == [law.E for law in laws] and len(density._CACHED) == 2
 
 
 def test_size_classes() -> None:

@@ -62,15 +62,15 @@ def allocate(
         One row a budget (or target loss) and quantity; quantities are N, D, tokens_per_parameter and loss
         (for a target loss: C, N, D, tokens_per_parameter), with terms training_flops and inference_flops, and
         with `N` excess_loss and compute_penalty.
-        Columns: C or target_loss, quantity, median, mean, sd, low, high, and for target losses probability,
-        the share of draws in which the target can be reached at all (the rest is over those draws).
+        Columns: C or target_loss, quantity, median, mean, sd, low, high, and probability, the share of draws in which
+        the budget has an optimum, or the target can be reached, at all (the rest is over those draws).
 
     Raises
     ------
     UsageError
         The law has no allocation, or neither or both of `C` and `loss` are given.
     DataError
-        No draw can reach a target loss, or a budget does not pay for the terms.
+        No draw has an optimum or can reach a target loss, or a budget does not pay for the terms.
     """
     intervals.checked_interval(interval)
     asked = Asked.checked(C, loss, N)
@@ -78,7 +78,10 @@ def allocate(
 
 
 def allocate_draws(fit: Posterior, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
-    """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss; dimensions (draw, C)."""
+    """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss; dimensions (draw, C).
+
+    NaN at draws that have no optimum.
+    """
     import xarray
 
     deployment = deployment_for(fit.law, terms)
@@ -95,7 +98,8 @@ def penalty(
     Returns
     -------
     DataFrame
-        Columns N, D, C, quantity, median, mean, sd, low, high. Quantities: loss; excess_loss, the loss above
+        Columns N, D, C, quantity, median, mean, sd, low, high, and probability, the share of draws that have an
+        optimum to hold it against (the rest is over those draws). Quantities: loss; excess_loss, the loss above
         that of the optimum at C = 6ND (nats/token); compute_penalty, C over the least compute that reaches
         the same loss (1 at the optimum). With terms (see `allocate`), C counts serving, and the optimum keeps to
         the limits.
@@ -107,7 +111,7 @@ def penalty(
     draws = penalty_draws(fit, sizes, tokens, deployment)
     place = {"N": sizes, "D": tokens, "C": deployment.cost(sizes, tokens)}
     points = [
-        Drawn({k: float(v[i]) for k, v in place.items()}, name, values[:, i])
+        drawn_where_known({k: float(v[i]) for k, v in place.items()}, name, values[:, i])
         for i in range(len(sizes))
         for name, values in draws.items()
     ]
@@ -119,14 +123,16 @@ def penalty_draws(
 ) -> dict[str, np.ndarray]:
     """loss, excess_loss and compute_penalty of chosen sizes at every draw, shape (draw, point) each.
 
-    `C` is the budget they are held against (default: what they cost).
+    The latter two are NaN at draws that have no optimum. `C` is the budget they are held against (default: what they
+    cost).
     """
     C = deployment.cost(N, D) if C is None else C
     fixed = {n: np.broadcast_to(x, N.shape) for n, x in deployment.fixed.items()}
     loss = evaluate_draws(fit, fit.law.metric, {"N": N, "D": D, **fixed})
     best = optimum_draws(fit, C, deployment)["loss"]
     least = least_compute(fit, loss, deployment)
-    return {"loss": loss, "excess_loss": np.maximum(loss - best, 0.0), "compute_penalty": np.maximum(C / least, 1.0)}
+    times = np.where(np.isnan(best), np.nan, np.maximum(C / least, 1.0))
+    return {"loss": loss, "excess_loss": np.maximum(loss - best, 0.0), "compute_penalty": times}
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class Drawn:
     place: dict[str, float]
     quantity: str
     values: np.ndarray
-    probability: float | None = None
+    probability: float
 
     @property
     def column(self) -> np.ndarray:
@@ -145,8 +151,14 @@ class Drawn:
 
     def row(self, summary: dict[str, np.ndarray]) -> dict[str, Any]:
         """The row of a table: the place, the quantity and what sums it up, each of shape (1,)."""
-        share = {} if self.probability is None else {"probability": self.probability}
-        return {**self.place, "quantity": self.quantity, **{n: float(x[0]) for n, x in summary.items()}, **share}
+        numbers = {n: float(x[0]) for n, x in summary.items()}
+        return {**self.place, "quantity": self.quantity, **numbers, "probability": self.probability}
+
+
+def drawn_where_known(place: dict[str, float], quantity: str, values: np.ndarray) -> Drawn:
+    """Draws of one quantity, shape (draw,), less those at which it is NaN."""
+    known = ~np.isnan(values)
+    return Drawn(place, quantity, values[known], float(known.mean()))
 
 
 @dataclass(frozen=True)
@@ -186,7 +198,7 @@ class Asked:
             draws |= {n: off[n] for n in ("excess_loss", "compute_penalty")}
         for i, C in enumerate(self.values):
             for name, values in draws.items():
-                yield Drawn({"C": float(C)}, name, values[:, i])
+                yield drawn_where_known({"C": float(C)}, name, values[:, i])
 
     def _tokens(self, deployment: Deployment) -> np.ndarray:
         assert self.size is not None

@@ -16,6 +16,7 @@ from bayescale.compiled import Program
 from bayescale.errors import DataError, UsageError
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw
 from bayescale.law.labels import coded
+from bayescale.law.own_code import users_code
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import Posterior
 from bayescale.runs.inputs import checked_inputs
@@ -157,7 +158,8 @@ def optimum_at(
 ) -> dict[str, np.ndarray]:
     """The optimum at draws of a law's constants, shape (draw, budget) each: N, D, tokens_per_parameter, loss.
 
-    With limits or serving also training_flops, 6ND, and inference_flops.
+    With limits or serving also training_flops, 6ND, and inference_flops. NaN at draws whose loss has no interior
+    minimum: it falls all the way to a model of one parameter or one token.
 
     Parameters
     ----------
@@ -172,7 +174,7 @@ def optimum_at(
     Raises
     ------
     DataError
-        The loss has no interior minimum in some draws, or a budget does not pay for serving a single parameter.
+        The loss has no interior minimum at any draw, or a budget does not pay for serving a single parameter.
     """
     closed = _has_closed_form(target.law, deployment) if closed_form is None else closed_form
     if poor := [c for c in C if c <= FLOPS_PER_PARAMETER_TOKEN + deployment.serving]:
@@ -186,12 +188,12 @@ def optimum_at(
         for filled, size in filled_blocks({"C": C})
     ]
     N, D, loss, edge = (np.concatenate(x, axis=1) for x in zip(*blocks, strict=True))
-    if np.any(edge):
+    if (nowhere := edge.all(axis=0)).any():
         raise DataError(
-            f"law {target.law.name} has no interior optimum at {C[np.any(edge, axis=0)][0]:.3g} FLOPs in "
-            f"{np.mean(np.any(edge, axis=1)):.0%} "
-            "of draws: its loss falls all the way to a model of one parameter or one token"
+            f"law {target.law.name} has no interior optimum at {C[nowhere][0]:.3g} FLOPs in any draw: its loss falls all "
+            "the way to a model of one parameter or one token"
         )
+    N, D, loss = (np.where(edge, np.nan, x) for x in (N, D, loss))
     return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss, **spent(N, D, deployment)}
 
 
@@ -250,7 +252,9 @@ def _program(target: Target, kind: str, deployment: Deployment = FREE) -> Callab
 def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
     codes = {n: x for n, x in limits.fixed.items() if n in law.columns}
     of_law = {n: x for n, x in limits.fixed.items() if n not in codes}
-    best = (law.member(codes) if law.latent else law).optimum(C, **of_law)
+    with users_code(law.law.name, "optimum"):
+        best = (law.member(codes) if law.latent else law).optimum(C, **of_law)
+        best = {n: best[n] for n in ("N", "D")}
     loss = law.at(N=best["N"], D=best["D"], **limits.fixed)
     return best["N"], best["D"], loss, jnp.isnan(best["N"])
 

@@ -45,9 +45,9 @@ def predict(fit: Posterior, runs: Any = None, *, interval: float = intervals.INT
         Two rows a point: quantity 'mean_curve' is the law itself, 'new_run' adds a run's scatter about it.
         Columns: the inputs, quantity, median, mean, sd, low, high, and decades_<input>: how many powers of
         ten the point lies outside the data's range (0 inside), with decades_C where the law has N and D.
-        The mean and sd of a new run are of its inner 99.8 %: Student-t scatter has no moments. Where runs have
-        effects on the law (`pool`), the mean curve has that of a run that is named, and no other; a new run has
-        one of its own.
+        The mean and sd of a new run are NaN where there are none, as of Student-t scatter of the log: the median and
+        the interval always are. Where runs have effects on the law (`pool`), the mean curve has that of a run that is
+        named, and no other; a new run has one of its own.
 
     Raises
     ------
@@ -56,13 +56,14 @@ def predict(fit: Posterior, runs: Any = None, *, interval: float = intervals.INT
     """
     intervals.checked_interval(interval)
     points = points_of(fit, runs, inputs)
+    moments = fit.likelihood.has_moments(fit.constants)
     parts: list[pd.DataFrame] = []
     for block, mean, new_run in blocks_of(fit, points):
         place = pd.DataFrame({**labelled(fit.law, block), "point": len(parts) * BLOCK + np.arange(mean.shape[1])})
         beyond = decades_beyond(fit, block)
         both = [
-            place.assign(quantity=name, **intervals.summarise(draws, interval, heavy_tails=name == "new_run"), **beyond)
-            for name, draws in (("mean_curve", mean), ("new_run", new_run))
+            place.assign(quantity=name, **intervals.summarise(draws, interval, moments=there), **beyond)
+            for name, draws, there in (("mean_curve", mean, True), ("new_run", new_run, moments))
         ]
         parts.append(pd.concat(both).sort_values(["point", "quantity"], kind="stable"))
     order = [*points, "quantity", *intervals.COLUMNS, *beyond]
@@ -206,14 +207,3 @@ def blocks_of(
         block = {n: x[done : done + size] for n, x in points.items()}
         done += size
         yield block, np.asarray(mean)[:, :size], np.asarray(new_run)[:, :size]
-
-
-def pointwise_log_likelihood(fit: Posterior, step: int = 1) -> np.ndarray:
-    """Log likelihood of every row at every `step`-th draw, shape (chain, draw, run)."""
-    flat = {n: x[:, ::step].reshape(-1, *x.shape[2:]) for n, x in fit.samples.constants.items()}
-    total, parts = len(next(iter(flat.values()))), []
-    block = int(np.clip(2**24 // len(fit.padded.mask), 1, 1000))
-    for start in range(0, total, block):
-        some = {n: x[start : start + block] for n, x in flat.items()}
-        parts.append(np.asarray(fit.target.log_likelihood(some, fit.padded))[:, : fit.runs.rows])
-    return np.concatenate(parts).reshape(fit.samples.z.shape[0], -1, fit.runs.rows)

@@ -46,4 +46,5 @@ def summary(fit: Posterior, interval: float = intervals.INTERVAL) -> pd.DataFram
 
 def cautions(fit: Posterior, told: Identifiability) -> tuple[str, ...]:
     """What to distrust: failures, the posterior's notes, what the data leave open, the table's oddities."""
-    return (*fit.failures, *fit.samples.notes, *large_effects(fit), *told.sentences, *fit.runs.warnings)
+    told_of = (*fit.failures, *fit.samples.notes, *large_effects(fit), *told.sentences, *fit.runs.warnings)
+    return (*told_of, f"this fit cannot be saved: {fit.unwritable}") if fit.unwritable else told_of

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from bayescale.errors import BayescaleError, DataError, did_you_mean, printable
+from bayescale.errors import BayescaleError, DataError, did_you_mean, printable, speaking_of_options
 
 COMMANDS = {
     "fit": "Fit a law to a table of runs.",
@@ -62,39 +62,62 @@ class Commands(click.Group):
 def bayescale() -> None:
     """Neural scaling laws with posteriors: fit, predict, allocate, compare.
 
-    Every command takes --json and then prints one JSON object on standard output. Exit status: 0 done, 1 the
-    data or the posterior cannot be trusted, 2 wrong usage.
+    Every command takes --json and then prints one JSON object on standard output, {"error": {"code", "message"}} where
+    it fails. Exit status: 0 done, 1 the data or the posterior cannot be trusted, 2 wrong usage.
     """
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line; never a traceback (BAYESCALE_DEBUG=1 shows one)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    with speaking_of_options():
+        status = _run(given)
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    from bayescale.cli.options import PRINTED
+
+    before = PRINTED.set(False)
     try:
         status = bayescale.main(arguments, prog_name="bayescale", standalone_mode=False)
         sys.stdout.flush()
+        return status if isinstance(status, int) else 0
     except click.ClickException as error:
         error.message = printable(error.message)  # type: ignore[misc]
         error.show()
-        status = 2
+        return _failed(arguments, 2, "usage", error.format_message())
     except (click.Abort, KeyboardInterrupt):
         if programs := sys.modules.get("bayescale.compiled"):
             programs.cancel()
         _say("interrupted; nothing was written")
-        status = 130
+        return _failed(arguments, 130, "interrupted", "interrupted; nothing was written")
     except BayescaleError as error:
         _say(str(error))
-        status = 1 if isinstance(error, DataError) else 2
+        return _failed(arguments, 1 if isinstance(error, DataError) else 2, error.code, str(error))
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")
-        status = 0
+        return 0
     except Exception as error:
         if os.environ.get("BAYESCALE_DEBUG"):
             raise
-        _say(
+        message = (
             f"this should not happen: {type(error).__name__}: {error}. BAYESCALE_DEBUG=1 shows where; please report it."
         )
-        status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+        _say(message)
+        return _failed(arguments, 1, "internal", printable(message))
+    finally:
+        PRINTED.reset(before)
+
+
+def _failed(arguments: list[str], status: int, code: str, message: str) -> int:
+    """The exit status; with --json also an object that says why, in place of a result that was not written."""
+    from bayescale.cli.options import PRINTED, print_json
+
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" in options and not PRINTED.get():
+        print_json({"error": {"code": code, "message": message}})
+    return status
 
 
 def _say(message: str) -> None:

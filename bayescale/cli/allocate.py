@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from bayescale.cli.options import (
+    Number,
     Numbers,
     Pair,
     averaged_by,
@@ -16,26 +17,29 @@ from bayescale.cli.options import (
     json_option,
     law_entry,
     law_option,
+    positive,
     print_json,
     trusted_fit,
     weights_option,
 )
 
-NOT_NEGATIVE = click.FloatRange(min=0.0)
-POSITIVE = click.FloatRange(min=0.0, min_open=True)
+NOT_NEGATIVE = Number(zero=True)
+POSITIVE = Number()
 
 
 @click.command("allocate")
 @click.argument("fit")
-@click.option("--C", "C", type=Numbers(), help="Budgets in FLOPs, separated by commas.")
+@click.option("--C", "C", type=Numbers("C"), help="Budgets in FLOPs, separated by commas.")
 @click.option("--gpu-hours", type=Numbers(), help="Budgets in GPU-hours (needs --peak and --mfu).")
 @click.option("--money", type=Numbers(), help="Budgets in money (needs --peak, --mfu and --price).")
 @click.option("--loss", "loss", type=Numbers(), help="Target losses instead: the compute that each needs.")
-@click.option("--N", "N", type=Numbers(), help="A model size in mind: what it costs to use it at the budgets.")
-@click.option("--inference-tokens", type=NOT_NEGATIVE, help="Tokens to serve, paid from the budget: 2N FLOPs each.")
+@click.option("--N", "N", type=Numbers("N"), help="A model size in mind: what it costs to use it at the budgets.")
+@click.option(
+    "--inference-tokens", type=Number("D", zero=True), help="Tokens to serve, paid from the budget: 2N FLOPs each."
+)
 @click.option("--inference-cost", type=NOT_NEGATIVE, help="A FLOP of serving in FLOPs of training.  [default: 1]")
-@click.option("--max-N", "max_N", type=POSITIVE, help="Parameters at most.")
-@click.option("--max-D", "max_D", type=POSITIVE, help="Training tokens at most.")
+@click.option("--max-N", "max_N", type=Number("N"), help="Parameters at most.")
+@click.option("--max-D", "max_D", type=Number("D"), help="Training tokens at most.")
 @click.option(
     "--at",
     "fixed",
@@ -72,10 +76,10 @@ def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fix
     shown = hardware.priced(table) if hardware else table
     if as_json:
         allocations = estimates_by_point(shown)
-        if loss is not None:
-            shares = table.groupby("target_loss", sort=False)["probability"].first()
-            for entry in allocations:
-                entry["probability"] = float(shares[entry["target_loss"]])
+        point = "C" if loss is None else "target_loss"
+        shares = table.groupby(point, sort=False)["probability"].min()
+        for entry in allocations:
+            entry["probability"] = float(shares[entry[point]])
         print_json({"interval_mass": interval, **law_entry(found, average), "allocations": allocations})
     else:
         click.echo(allocations_text(shown, interval))
@@ -110,6 +114,6 @@ def _number(name: str, text: str) -> float:
     from bayescale.errors import UsageError
 
     try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--at {name}={text}: {text!r} is not a number") from None
+        return positive(text, name)
+    except UsageError as error:
+        raise UsageError(f"--at {name}={text}: {error}") from None

@@ -13,7 +13,7 @@ from bayescale.cli.options import Numbers, interval_option, json_option, print_j
 @click.argument("data")
 @click.option("--law", "law", default="chinchilla", show_default=True, help="A law of N and D, for the third approach.")
 @click.option(
-    "--C", "C", type=Numbers(), help="Budgets in FLOPs.  [default: the runs' largest, and a hundred times it]"
+    "--C", "C", type=Numbers("C"), help="Budgets in FLOPs.  [default: the runs' largest, and a hundred times it]"
 )
 @click.option("--window", type=click.FloatRange(min=1.0, min_open=True), default=8.0, show_default=True,
               help="IsoFLOP profiles take runs within this factor of the N of the lowest loss.")  # fmt: skip
@@ -22,15 +22,15 @@ from bayescale.cli.options import Numbers, interval_option, json_option, print_j
 @interval_option
 @json_option
 def command(data: str, law: str, C: Any, window: float, columns: tuple[tuple[str, str], ...],
-            where: tuple[tuple[str, str], ...], seed: int, interval: float, as_json: bool) -> int:  # fmt: skip
+            where: tuple[str, ...], drop_bad: bool, seed: int, interval: float, as_json: bool) -> int:  # fmt: skip
     """Optimal N and D of DATA by envelope, isoFLOP profiles and a law (Hoffmann et al. 2022), side by side."""
     from bayescale import intervals
     from bayescale.progress import bar
-    from bayescale.runs import read_runs, select
+    from bayescale.runs import read_runs
     from bayescale.studies.approaches import approaches
     from bayescale.text.approaches import approaches_text
 
-    runs = select(read_runs(data, columns=dict(columns)), dict(where))
+    runs = read_runs(data, columns=dict(columns), where=where, drop_bad=drop_bad)
     with bar() as progress:
         found = approaches(runs, law, seed=seed, window=window, progress=progress)
     table = found.summary(C, interval)

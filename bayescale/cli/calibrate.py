@@ -42,7 +42,8 @@ def command(
     output: str | None,
     settings: tuple[tuple[str, str], ...],
     columns: tuple[tuple[str, str], ...],
-    where: tuple[tuple[str, str], ...],
+    where: tuple[str, ...],
+    drop_bad: bool,
     centre: tuple[tuple[str, str], ...],
     as_json: bool,
     **options: Any,
@@ -55,15 +56,15 @@ def command(
     from bayescale.catalogue import law_from
     from bayescale.errors import UsageError
     from bayescale.progress import bar
-    from bayescale.runs import read_runs, select
+    from bayescale.runs import read_runs
     from bayescale.studies.calibrate import calibrate
     from bayescale.studies.calibrate.calibration import as_json as entries
 
     table = None
     if runs is not None:
-        table = select(read_runs(runs, columns=dict(columns)), dict(where))
-    elif columns or where:
-        raise UsageError("--column and --where choose from the table of --runs; there is none")
+        table = read_runs(runs, columns=dict(columns), where=where, drop_bad=drop_bad)
+    elif columns or where or drop_bad:
+        raise UsageError("--column, --where and --drop-bad choose from the table of --runs; there is none")
     spec = law_from(law).replace(**dict(settings)) if settings else law
     try:
         with bar() as progress:

@@ -30,14 +30,14 @@ from bayescale.cli.options import (
 @seed_option
 @json_option
 def command(data: str, laws: tuple[str, ...], output: str | None, prior_weights: tuple[tuple[str, str], ...],
-            columns: tuple[tuple[str, str], ...], where: tuple[tuple[str, str], ...], as_json: bool,
+            columns: tuple[tuple[str, str], ...], where: tuple[str, ...], drop_bad: bool, as_json: bool,
             **settings: Any) -> int:  # fmt: skip
     """Compare laws on DATA: which of them the runs support, how strongly, and how that hangs on the priors."""
     from bayescale.progress import bar
-    from bayescale.runs import read_runs, select
+    from bayescale.runs import read_runs
     from bayescale.studies.compare import compare
 
-    runs = select(read_runs(data, columns=dict(columns)), dict(where))
+    runs = read_runs(data, columns=dict(columns), where=where, drop_bad=drop_bad)
     if output:
         check_writable(output)
     weights = {name: _weight(name, text) for name, text in prior_weights}

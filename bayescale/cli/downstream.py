@@ -48,7 +48,8 @@ def command(
     settings: tuple[tuple[str, str], ...],
     task_settings: tuple[tuple[str, str], ...],
     columns: tuple[tuple[str, str], ...],
-    where: tuple[tuple[str, str], ...],
+    where: tuple[str, ...],
+    drop_bad: bool,
     likelihood: str,
     method: str,
     seed: int,
@@ -62,7 +63,6 @@ def command(
     """
     from bayescale.catalogue import law_from
     from bayescale.progress import bar
-    from bayescale.runs import select
     from bayescale.runs.partial import named_runs
     from bayescale.studies.downstream import fit_downstream
     from bayescale.text.fit import fits_text, predictions_text
@@ -70,7 +70,7 @@ def command(
     first, second = law_from(law), law_from(task_law)
     first = first.replace(**dict(settings)) if settings else first
     second = second.replace(**dict(task_settings)) if task_settings else second
-    runs = select(named_runs(data, columns=dict(columns)), dict(where))
+    runs = named_runs(data, columns=dict(columns), where=where, drop_bad=drop_bad)
     for note in runs.attrs["notes"]:
         say(note)
     inputs = given_inputs(options)

@@ -27,6 +27,7 @@ from bayescale.cli.options import (
 @click.option(
     "--law", "law", default="chinchilla", show_default=True, help="A law's name (`bayescale laws`), or FILE.py:NAME."
 )
+@click.option("--metric", help="The column that the law is fitted to, in place of its own: error.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the fit to this NetCDF file.")
 @settings_option
 @table_options
@@ -43,32 +44,36 @@ from bayescale.cli.options import (
 def command(
     data: str,
     law: str,
+    metric: str | None,
     output: str | None,
     settings: tuple[tuple[str, str], ...],
     columns: tuple[tuple[str, str], ...],
-    where: tuple[tuple[str, str], ...],
+    where: tuple[str, ...],
+    drop_bad: bool,
     pool: tuple[tuple[str, str], ...],
     interval: float,
     as_json: bool,
     **effort: Any,
 ) -> int:
-    """Fit a law to DATA: a table (CSV, TSV, Parquet, JSON lines) or a data set's name (palm2)."""
+    """Fit a law to DATA: a table (CSV, TSV, Excel, Parquet, JSON; compressed or not) or a data set's name (palm2)."""
     from bayescale.catalogue import law_from
     from bayescale.fit import fit
     from bayescale.progress import bar
-    from bayescale.runs import read_runs, select
+    from bayescale.runs import read_runs
     from bayescale.text.fit import fit_text
 
     spec = law_from(law)
     if settings:
         spec = spec.replace(**dict(settings))
-    runs = select(read_runs(data, columns=dict(columns)), dict(where))
+    runs = read_runs(
+        data, columns=dict(columns), where=where, drop_bad=drop_bad, needs=[*spec.inputs, metric or spec.metric]
+    )
     for note in runs.attrs["notes"]:
         say(note)
     if output:
         check_writable(output)
     with bar() as progress:
-        found = fit(spec, runs, pool=_pool(pool), progress=progress, **effort)
+        found = fit(spec, runs, metric=metric, pool=_pool(pool), progress=progress, **effort)
     if not found.converged:
         say(f"{found.law.name} has not converged: {'; '.join(found.failures)}")
     if as_json:

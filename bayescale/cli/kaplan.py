@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @click.command("kaplan")
 @click.argument("fits", nargs=-1, metavar="[FIT]...")
-@click.option("--N", "N", type=Numbers(), help="Parameters without embeddings.")
-@click.option("--D", "D", type=Numbers(), help="Tokens of data.")
-@click.option("--C", "C", type=Numbers(), help="Compute, FLOPs (1 PF-day = 8.64e19).")
-@click.option("--B", "B", type=Numbers(), help="Batch, tokens.")
+@click.option("--N", "N", type=Numbers("N"), help="Parameters without embeddings.")
+@click.option("--D", "D", type=Numbers("D"), help="Tokens of data.")
+@click.option("--C", "C", type=Numbers("C"), help="Compute, FLOPs (1 PF-day = 8.64e19).")
+@click.option("--B", "B", type=Numbers("B"), help="Batch, tokens.")
 @interval_option
 @json_option
 def command(fits: tuple[str, ...], N: Any, D: Any, C: Any, B: Any, interval: float, as_json: bool) -> None:

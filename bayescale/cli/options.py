@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,24 +20,72 @@ from bayescale.errors import DataError, UsageError, printable
 F = TypeVar("F", bound=Callable[..., Any])
 
 INPUTS = ("N", "D", "C", "S", "B", "U", "E")
+_THOUSANDS = re.compile("[1-9][0-9]{0,2}(,[0-9]{3})+")
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A positive number as people write it: 70e9, 70B, '1e21 FLOPs', 1.2*10^21; zero too where `zero` says so."""
+
+    name = "number"
+
+    def __init__(self, of: str = "", *, zero: bool = False) -> None:
+        self.of, self.zero = of, zero
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """Text to a number."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return positive(value, self.of, zero=self.zero)
+        except UsageError as error:
+            self.fail(str(error), param, context)
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]
-    """Positive numbers separated by commas: 70e9 or 1e9,7e9."""
+    """Positive numbers separated by commas: 70e9 or 1e9,7B."""
 
     name = "numbers"
+
+    def __init__(self, of: str = "") -> None:
+        self.of = of
 
     def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
         """Text to an array."""
         if not isinstance(value, str):
             return value
+        if _THOUSANDS.fullmatch(value.strip()):
+            plain, some = value.strip().replace(",", ""), ", ".join(value.strip().split(","))
+            self.fail(
+                f"{value!r} could be the number {plain} or a list, since commas separate numbers here: "
+                f"write {plain}, or with spaces '{some}'",
+                param,
+                context,
+            )
         try:
-            found = np.array([float(part) for part in value.split(",")])
-        except ValueError:
-            self.fail(f"{value!r} is not a number or numbers separated by commas, such as 1e9,7e9", param, context)
-        if not (np.isfinite(found) & (found > 0)).all():
-            self.fail(f"{value!r}: numbers must be positive and finite", param, context)
-        return found
+            return np.array([positive(part, self.of) for part in value.split(",")])
+        except UsageError as error:
+            self.fail(f"{error}; several are separated by commas, such as 1e9,7B", param, context)
+
+
+def positive(text: str, of: str = "", *, zero: bool = False) -> float:
+    """A positive number as people write it, of the inputs of a law perhaps (``of``: 'N', 'C', ...).
+
+    Raises
+    ------
+    UsageError
+        The text is no number, or not positive and finite, or in units of something else.
+    """
+    from bayescale.runs.names import COLUMNS
+    from bayescale.runs.numbers import KINDS, quantity
+
+    found = quantity(text)
+    if found is None:
+        raise UsageError(f"{text!r} is not a number, such as 7e9, 7B or 1.2*10^21")
+    if found.unit and of and found.unit not in KINDS.get(of, ()):
+        raise UsageError(f"{text!r} is in {found.unit}, and {of} counts {COLUMNS.get(of, 'something else')}")
+    if not (math.isfinite(found.value) and (found.value > 0 or (zero and found.value == 0))):
+        raise UsageError(f"{text!r}: numbers must be positive and finite")
+    return found.value
 
 
 class Mass(click.ParamType):  # type: ignore[type-arg]
@@ -95,17 +145,21 @@ method_option = click.option("--method", default="nuts", show_default=True, help
 
 
 def table_options(function: F) -> F:
-    """Options for what of a table is read: --column NAME=COLUMN and --where COLUMN=VALUE."""
+    """Options for what of a table is read: --column NAME=COLUMN, --where 'COLUMN > VALUE', --drop-bad."""
     function = click.option(
-        "--where", type=Pair(), multiple=True, metavar="COLUMN=VALUE", help="Use only rows with this value."
+        "--drop-bad", is_flag=True, help="Leave out rows with cells that cannot be used; they are counted."
     )(function)
+    function = click.option(
+        "--where", multiple=True, metavar="CONDITION",
+        help="Use only rows of which this holds: State=finished, 'D > 1e9', mix!=web; once for each.",
+    )(function)  # fmt: skip
     return click.option(
         "--column",
         "columns",
         type=Pair(),
         multiple=True,
         metavar="NAME=COLUMN",
-        help="Which column of the table is N, D, loss, error, ...: N=params.",
+        help="Which column of the table is N, D, loss, error, ...: N=params, 'N=params (M)*1e6', 'loss=log(ppl)'.",
     )(function)
 
 
@@ -119,9 +173,9 @@ def input_options(function: F) -> F:
         help="Another input of the law, NAME=VALUES, or a group of a pooled fit, corpus=c4.",
     )(function)
     for name in reversed(INPUTS):
-        function = click.option(f"--{name}", name, type=Numbers(), help=f"Values of {name}, separated by commas.")(
-            function
-        )
+        function = click.option(
+            f"--{name}", name, type=Numbers(name), help=f"Values of {name}, separated by commas: 1e9,70B."
+        )(function)
     return function
 
 
@@ -142,7 +196,7 @@ def grouping_columns(found: Any) -> dict[str, tuple[str, ...]]:
 def _input(name: str, text: str) -> Any:
     if name == "schedule":
         return [part.strip() for part in text.split(",")]
-    return Numbers().convert(text, None, None)
+    return Numbers(name).convert(text, None, None)
 
 
 def _groups(text: str, labels: tuple[str, ...]) -> Any:
@@ -167,13 +221,13 @@ def trusted_fit(path: str, law: str | None, *, downstream: bool = False) -> Any:
             "reads them together; here, give a file of one fit"
         )
     if not fit.converged:
-        raise DataError(f"{path} has not converged and is no answer: {'; '.join(fit.failures)}")
+        raise DataError(f"{path} has not converged and is no answer: {'; '.join(fit.failures)}", code="not_converged")
     return fit
 
 
 weights_option = click.option(
     "--weights",
-    help="Of a comparison: average over its laws by evidence (the default), stacking, lfo (forecasts) or equal.",
+    help="Of a comparison: average over its laws by evidence (the default), stacking, holdout (forecasts) or equal.",
 )
 
 
@@ -205,7 +259,7 @@ def check_writable(output: str) -> None:
     """Find out before the work, not after it, that a file has no folder."""
     folder = Path(output).parent
     if not folder.is_dir():
-        raise UsageError(f"cannot write {output}: there is no folder {str(folder)!r}")
+        raise UsageError(f"cannot write {output}: there is no folder {str(folder)!r}", code="no_file")
 
 
 def say(message: str) -> None:
@@ -213,9 +267,15 @@ def say(message: str) -> None:
     click.echo(printable(f"bayescale: {message}"), err=True)
 
 
+PRINTED: ContextVar[bool] = ContextVar("printed", default=False)
+"""Whether a command has written its JSON object: what fails after it writes no second one."""
+
+
 def print_json(content: dict[str, Any]) -> None:
     """One JSON object on standard output; what is not a finite number is null."""
-    click.echo(json.dumps(_plain(content), allow_nan=False))
+    text = json.dumps(_plain(content), allow_nan=False)
+    PRINTED.set(True)
+    click.echo(text)
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,8 @@ import numpyro
 from numpyro.distributions import Distribution
 
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law.prior_text import distribution_text, parse_setting
+from bayescale.law.own_code import users_code
+from bayescale.law.prior_text import checked_prior, distribution_text, number_or, parse_setting
 from bayescale.runs.inputs import checked_inputs
 from bayescale.runs.schedule import as_numbers
 
@@ -31,6 +32,8 @@ FLOPS_PER_PARAMETER_TOKEN = 6.0
 
 PF_DAY = 8.64e19
 """FLOPs in a petaFLOP/s-day, the unit of compute of Kaplan et al. 2020."""
+
+_ARRAYS = np.ndarray | np.generic | jax.Array
 
 REGISTRY: dict[str, type[Law]] = {}
 """Laws by name, each entered by its declaration; `bayescale.catalogue` looks them up."""
@@ -166,7 +169,8 @@ class Law:
 
     def __repr__(self) -> str:
         changed = {n: v for n, v in self.items() if v is not getattr(type(self), n)}
-        return f"{type(self).__name__}({', '.join(f'{n}={setting_text(v)}' for n, v in changed.items())})"
+        texts = {n: setting_text(v, rounded=False) for n, v in changed.items()}
+        return f"{type(self).__name__}({', '.join(f'{n}={t}' for n, t in texts.items())})"
 
     def __call__(self, **inputs: Any) -> Any:
         """The law's value at `inputs` (numbers or arrays that broadcast), in float64; every constant a number.
@@ -239,7 +243,9 @@ class Law:
             if isinstance(value, Stated):
                 quantity = numpyro.sample(f"{name}_stated", value.prior)
                 resolved = self.drawn({n: v for n, v in tied(values).items() if not isinstance(v, Stated | str)})
-                values[name] = numpyro.deterministic(name, value.constant(quantity, resolved, at))
+                with users_code(self.name, f"the stated prior of {name}"):
+                    constant = value.constant(quantity, resolved, at)
+                values[name] = numpyro.deterministic(name, constant)
         return self.drawn(tied(values))
 
     def drawn(self, constants: Mapping[str, Any]) -> Any:
@@ -251,19 +257,18 @@ class Law:
 
     @classmethod
     def formula(cls) -> str:
-        """The formula, as the first line of the docstring states it."""
-        return (inspect.getdoc(cls) or cls.__name__).splitlines()[0].strip()
+        """The formula, as the first line of the law's own docstring states it."""
+        return _paragraphs(cls)[0].splitlines()[0].strip()
 
     @classmethod
     def source(cls) -> str:
         """Where the law is from: the second paragraph of the docstring, as one line."""
-        paragraphs = (inspect.getdoc(cls) or "").split("\n\n")
-        return " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
+        return " ".join(" ".join(_paragraphs(cls)[1:2]).split())
 
     @classmethod
     def remarks(cls) -> list[str]:
         """What else the docstring says: its paragraphs after the source."""
-        return [" ".join(p.split()) for p in (inspect.getdoc(cls) or "").split("\n\n")[2:]]
+        return [" ".join(p.split()) for p in _paragraphs(cls)[2:]]
 
     @classmethod
     def quantities(cls) -> dict[str, tuple[str, ...]]:
@@ -296,7 +301,7 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
         law = law.drawn(tied(dict(law.items())))
     with jax.enable_x64(True):
         if not names:
-            return jnp.asarray(getattr(law, method)())
+            return jnp.asarray(at_point(law, method))
         points = [a.ravel() for a in np.broadcast_arrays(*arrays.values())]
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
         numbers = as_numbers(dict(zip(names, points, strict=True)))
@@ -308,9 +313,33 @@ def at_rows(law: Any, inputs: Mapping[str, Any], method: str | None = None) -> j
     if law.latent:
         found: jax.Array = law.at_rows(inputs, method)
         return found
-    formula = getattr(type(law), method or law.metric)
-    values: jax.Array = jax.vmap(lambda law, row: formula(law, **row), in_axes=(None, 0))(law, dict(inputs))
+
+    def at_row(law: Law, row: dict[str, Any]) -> Any:
+        return at_point(law, method or law.metric, **row)
+
+    values: jax.Array = jax.vmap(at_row, in_axes=(None, 0))(law, dict(inputs))
     return values
+
+
+def at_point(law: Law, method: str, **inputs: Any) -> Any:
+    """The number that a law's method gives at one point; traceable.
+
+    Raises
+    ------
+    UsageError
+        The method fails, or gives something else than one number.
+    """
+    with users_code(law.name, method):
+        value = getattr(law, method)(**inputs)
+    if not isinstance(value, _ARRAYS | float | int) or jnp.shape(value) or jnp.result_type(value).kind not in "fiu":
+        found = f"an array of shape {jnp.shape(value)}" if isinstance(value, _ARRAYS) else type(value).__name__
+        raise UsageError(f"{method} of law {law.name} gives {found}; it must return one number for one point")
+    return value
+
+
+def _paragraphs(cls: type[Law]) -> list[str]:
+    """A law's own docstring, which another class's does not replace: it may be of another formula."""
+    return (inspect.cleandoc(cls.__doc__ or "") or f"{cls.metric}({', '.join(cls.inputs)})").split("\n\n")
 
 
 def _register(cls: type[Law]) -> None:
@@ -325,13 +354,17 @@ def _register(cls: type[Law]) -> None:
 
 
 def _constant(law: Law, name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        value = parse_setting(value, law.fields, f"{law.name}.{name}")
-    if isinstance(value, bool) or value is None:
-        raise UsageError(f"{law.name}.{name} must be a prior, a number or another constant's name, not {value!r}")
-    if isinstance(value, int | float) and not np.isfinite(value):
-        raise UsageError(f"{law.name}.{name} must be finite, not {value}")
-    return float(value) if isinstance(value, int) else value
+    where = f"{law.name}.{name}"
+    value = number_or(parse_setting(value, law.fields, where) if isinstance(value, str) else value)
+    if isinstance(value, Distribution | Stated):
+        checked_prior(value.prior if isinstance(value, Stated) else value, f"{where} = {setting_text(value)}")
+    elif isinstance(value, float) and not np.isfinite(value):
+        raise UsageError(f"{where} must be finite, not {value}")
+    elif isinstance(value, _ARRAYS) and value.dtype.kind in "fiu":
+        pass  # draws
+    elif not isinstance(value, str | float) and value is not getattr(type(law), name):
+        raise UsageError(f"{where} must be a prior, a number or another constant's name, not {value!r}")
+    return value
 
 
 def tied(values: dict[str, Any]) -> dict[str, Any]:
@@ -343,12 +376,12 @@ def tied(values: dict[str, Any]) -> dict[str, Any]:
     return {n: value(n) for n in values}
 
 
-def setting_text(value: Any) -> str:
+def setting_text(value: Any, *, rounded: bool = True) -> str:
     """A constant's setting as a person reads it: a prior, a stated prior, a number or the name it is tied to."""
     if isinstance(value, Distribution):
-        return distribution_text(value, rounded=True)
+        return distribution_text(value, rounded=rounded)
     if isinstance(value, Stated):
-        return f"{value.quantity} ~ {distribution_text(value.prior, rounded=True)}"
+        return f"{value.quantity} ~ {distribution_text(value.prior, rounded=rounded)}"
     return value if isinstance(value, str) else repr(value)
 
 

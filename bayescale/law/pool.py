@@ -14,8 +14,9 @@ from numpyro.distributions import Distribution, biject_to
 from bayescale.compiled import TRACING
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law.fields import UNSEEN, Effects, Offsets
-from bayescale.law.law import Centre, Law, Stated, setting_text
-from bayescale.law.prior_text import parse_setting
+from bayescale.law.law import Centre, Law, Stated
+from bayescale.law.own_code import users_code
+from bayescale.law.prior_text import positive_setting
 from bayescale.law.varying import Varying, by
 
 EFFECT = 0.1
@@ -114,7 +115,7 @@ def _drawn_by_themselves(law: Law) -> tuple[str, ...]:
 
     def visit() -> None:
         names = (*law.inputs, law.metric)
-        with handlers.trace() as trace, handlers.seed(rng_seed=0):
+        with handlers.trace() as trace, handlers.seed(rng_seed=0), users_code(law.name, "sample"):
             law.sample(Centre(dict.fromkeys(names, 1.0)))
         found.update(n.removesuffix("_stated") for n, site in trace.items() if site["type"] == "sample")
 
@@ -139,19 +140,7 @@ def _spread_prior(law: Law, name: str, given: Any) -> Distribution | float:
     """The prior of a spread: as given, or half-normal with a scale that the constant's own prior sets."""
     if given is None:
         return dist.HalfNormal(EFFECT if name == law.metric else float(f"{SHARE * _prior_spread(law, name):.2g}"))
-    if isinstance(given, str):
-        given = parse_setting(given, (), spread(name))
-    if isinstance(given, Distribution):
-        with jax.enable_x64(True):
-            below = bool(np.any(np.asarray(given.sample(jax.random.PRNGKey(0), (100,))) < 0))
-        if below:
-            raise UsageError(
-                f"{spread(name)} is a spread: its prior must be of positive numbers, not {setting_text(given)}"
-            )
-        return given
-    if isinstance(given, bool) or not isinstance(given, int | float) or not (np.isfinite(given) and given > 0):
-        raise UsageError(f"{spread(name)} is a spread: give a prior such as HalfNormal(0.1), or a positive number")
-    return float(given)
+    return positive_setting(given, spread(name), "HalfNormal(0.1)")
 
 
 def _prior_spread(law: Law, name: str) -> float:

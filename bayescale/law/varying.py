@@ -14,7 +14,7 @@ from numpyro.distributions import Distribution, biject_to
 
 from bayescale.errors import printable
 from bayescale.law.fields import Field, Offsets, OfGroups, at_code
-from bayescale.law.law import Centre, Law, Stated, at_rows, tied
+from bayescale.law.law import Centre, Law, Stated, at_point, at_rows, tied
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,19 +188,19 @@ class Varying:
             n: jnp.broadcast_to(x, rows) for n, x in self.constants_of(codes, unseen=of_law or method == "at").items()
         }
         shared = dict(self.population().items())
-        formula = getattr(type(self.law), method or self.metric)
+
+        def at_row(own: dict[str, Any], row: dict[str, Any]) -> Any:
+            return at_point(self.law.drawn({**shared, **own}), method or self.metric, **row)
+
         if not of_law:
-            return jax.vmap(lambda own, row: formula(self.law.drawn({**shared, **own}), **row), axis_size=rows)(
-                own, rest
-            )
+            return jax.vmap(at_row, axis_size=rows)(own, rest)
         log_factor: Any = 0.0
         for f in self.latent:
             log_factor = log_factor + f.log_factor(self.values, inputs)
         bent = rest
         for f in self.latent:
             bent = f.bent(self.values, bent)
-        values = jax.vmap(lambda own, row: formula(self.law.drawn({**shared, **own}), **row), axis_size=rows)(own, bent)
-        return values * jnp.exp(log_factor)
+        return jax.vmap(at_row, axis_size=rows)(own, bent) * jnp.exp(log_factor)
 
     def at(self, **inputs: Any) -> Any:
         """The law at one point."""

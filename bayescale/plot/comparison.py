@@ -11,13 +11,13 @@ from bayescale.errors import UsageError
 from bayescale.plot import style
 from bayescale.studies.compare import Comparison
 
-RULES = {"probability": "evidence", "weight": "stacking", "weight_lfo": "forecasts"}
+RULES = {"probability": "evidence", "weight": "stacking", "weight_holdout": "holdout"}
 """Columns of weights in a comparison's table, and what they come from."""
 MARKS = (("o", style.POSTERIOR), ("s", style.FURTHER[1]), ("^", style.FURTHER[0]))
 
 
 def comparison(compared: Comparison, ax: Any = None) -> np.ndarray:
-    """Log evidence of each law below the best one's, and its weights by evidence, stacking and forecasts.
+    """Log evidence of each law below the best one's, and its weights by evidence, stacking and holdout.
 
     The grey bar is how far the log evidence moves as the priors are power-scaled. Laws that have not converged, or
     could not be fitted, are listed without values; an evidence that is not to be trusted is an open circle.

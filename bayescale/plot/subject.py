@@ -64,11 +64,12 @@ class Subject:
         means = [evaluate_draws(f, f.law.metric, arrays) for f in self.fits]
         scatters = [_scatter(f) for f in self.fits]
         both = (means, [m * s for m, s in zip(means, scatters, strict=True)])
+        moments = all(f.likelihood.has_moments(f.constants) for f in self.fits)
         curve, new_run = (
-            mixture(draws, list(self.shares), interval, heavy_tails=i == 1)
+            mixture(draws, list(self.shares), interval, moments=there)
             if self.average
-            else intervals.summarise(draws[0], interval, heavy_tails=i == 1)
-            for i, draws in enumerate(both)
+            else intervals.summarise(draws[0], interval, moments=there)
+            for draws, there in zip(both, (True, moments), strict=True)
         )
         return curve, new_run
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -15,8 +16,10 @@ from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import log_density
 
 from bayescale.compiled import TRACING, Program
-from bayescale.law import Centre, at_rows
-from bayescale.law.prior_text import distribution_text
+from bayescale.law import Centre, Stated, at_rows
+from bayescale.law.law import at_point
+from bayescale.law.own_code import users_code
+from bayescale.law.prior_text import distribution_text, has_text
 from bayescale.law.varying import AnyLaw, Varying
 from bayescale.likelihood import Likelihood
 from bayescale.posterior.coordinates import Conditioning, Coordinates, Straightening, Whitening, whitening
@@ -33,6 +36,8 @@ FRESH = 11
 """The stream of random numbers with which fields go on beyond a table."""
 
 _CACHED: dict[Any, Target] = {}
+_CACHE = threading.Lock()
+"""Held for moments only: a target is made outside, where it may wait for a model that another thread traces."""
 KEPT = 12
 """Targets whose compiled programs wait for the next fit: each maps memory, and Linux gives a process 65530 maps."""
 
@@ -100,18 +105,17 @@ class Target:
         """The latent sites, by tracing shapes; nothing is computed."""
         sites: dict[str, tuple[Any, int]] = {}
 
-        def visit() -> None:
+        def visit(centre: Centre) -> None:
             ones = {n: jnp.ones((1, NODES, 4) if n == "schedule" else 1) for n in self.law.inputs}
-            centre = Centre({**dict.fromkeys(self.law.inputs, 1.0), self.law.metric: 1.0})
             data = Data(ones, jnp.ones(1), None, jnp.ones(1, bool), centre)  # type: ignore[arg-type]
-            with handlers.trace() as trace, handlers.seed(rng_seed=0):
+            with handlers.trace() as trace, handlers.seed(rng_seed=0), users_code(self.law.law.name, "sample"):
                 self.model(data, observe=False)
             for name, site in trace.items():
                 if site["type"] == "sample" and not site["is_observed"]:
                     sites[name] = (biject_to(site["fn"].support), int(np.prod(jnp.shape(site["value"]), dtype=int)))
 
         with TRACING, jax.enable_x64(True):
-            jax.eval_shape(visit)
+            jax.eval_shape(visit, Centre(dict.fromkeys((*self.law.inputs, self.law.metric), 1.0)))
         return sites
 
     @property
@@ -297,9 +301,10 @@ class Target:
 
             def one(constants: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
                 law = self.law_at(constants)
+                law = self.law_at(constants)
                 if inputs:
                     return at_rows(law, inputs, name)
-                return jnp.asarray(getattr(law.population() if law.latent else law, name)())
+                return jnp.asarray(at_point(law.population() if law.latent else law, name))
 
             self.quantities[name] = Program(jax.vmap(one, in_axes=(0, None)))
         return self.quantities[name]
@@ -370,18 +375,20 @@ def batch_size(data: Data) -> int:
 
 def target_of(law: AnyLaw, likelihood: Likelihood) -> Target:
     """The target of a law and a likelihood; the same one, with its compiled programs, each time."""
-    base = law.law if law.latent else law
-    fields_of_law = tuple(f.key for f in law.latent)
-    key = (type(base), fields_of_law, tuple(_identity(v) for _, v in law.items()), type(likelihood), repr(likelihood))
-    target = _CACHED.pop(key, None) or Target(law, likelihood)
-    _CACHED[key] = target  # the last in order is the last used
-    for old in list(_CACHED)[:-KEPT]:
-        del _CACHED[old]
+    settings = [v for _, v in law.items()] + [getattr(likelihood, f.name) for f in fields(likelihood)]
+    key = (type(law.law), type(likelihood), *(f.key for f in law.latent), *map(_identity, settings))
+    with _CACHE:
+        target = _CACHED.pop(key, None)
+    made = target or Target(law, likelihood)
+    with _CACHE:
+        _CACHED[key] = target = _CACHED.pop(key, made)  # the last in order is the last used
+        for old in list(_CACHED)[:-KEPT]:
+            del _CACHED[old]
     return target
 
 
 def _identity(value: Any) -> Any:
+    """What two settings must share to be one: a prior's text where that makes it, else the very object."""
     if isinstance(value, Distribution):
-        text = distribution_text(value)
-        return id(value) if "..." in text else text
-    return value if isinstance(value, str | float) else id(value)
+        return distribution_text(value) if has_text(value) else value
+    return value if isinstance(value, str | float | Stated) else id(value)  # its target keeps it alive

@@ -15,6 +15,9 @@ from bayescale.posterior.mode import Mode
 DEGREES = 5.0
 """Of the proposal: heavier tails than the posterior's, so that weights stay bounded."""
 
+K_HAT_LIMIT = 0.7
+"""Pareto k-hat above which an importance estimate has no error worth the name (Vehtari et al. 2024)."""
+
 DRAWS, FEW = 4096, 1024
 MANY_ROWS = 100_000
 """A table of more rows gets few draws: each costs a pass over it, and its posterior is near the proposal."""

@@ -11,6 +11,7 @@ import numpy as np
 from bayescale.posterior.coordinates import Coordinates, Straightening
 from bayescale.posterior.data import Data
 from bayescale.posterior.density import Target
+from bayescale.posterior.rows import some
 
 STARTS = 24
 ITERATIONS = 200
@@ -62,8 +63,8 @@ def find_modes(target: Density, data: Data, starts: np.ndarray, climbs: int = ST
     """
     if data.mask.sum() > MANY:
         scale = np.maximum(starts.std(axis=0), 1e-6)
-        some = find_modes(target, _some_rows(data), starts, climbs)
-        near = np.stack([mode.z for mode in some]) if some else starts[:climbs]
+        rough = find_modes(target, some(data, MANY), starts, climbs)
+        near = np.stack([mode.z for mode in rough]) if rough else starts[:climbs]
         return _distinct(*_climb(lambda z: target.evaluate(z, data), near, scale), scale)
     value, _ = target.evaluate(starts, data)
     order = np.argsort(-value)
@@ -72,17 +73,6 @@ def find_modes(target: Density, data: Data, starts: np.ndarray, climbs: int = ST
     best = np.concatenate([best, rest[:: max(1, 3 * len(rest) // climbs)][: climbs // 3]])
     scale = np.maximum(starts.std(axis=0), 1e-6)  # the prior's spread: a natural unit for steps
     return _distinct(*_climb(lambda z: target.evaluate(z, data), starts[best], scale), scale)
-
-
-def _some_rows(data: Data) -> Data:
-    """As many rows as a long climb sees, the same ones each time; priors stay stated at the whole table's centre."""
-    rows = np.random.default_rng(0).choice(np.flatnonzero(data.mask), MANY, replace=False)
-    return data._replace(
-        inputs={n: x[rows] for n, x in data.inputs.items()},
-        observed=data.observed[rows],
-        log_se=None if data.log_se is None else data.log_se[rows],
-        mask=np.ones(MANY, bool),
-    )
 
 
 def mode_near(target: Target, data: Data, y: np.ndarray, at: Coordinates, scale: np.ndarray) -> Mode:

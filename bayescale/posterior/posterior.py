@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
+from numpyro.distributions import Distribution
 
-from bayescale.law import Centre
+from bayescale.law import Centre, Stated, setting_text
+from bayescale.law.prior_text import has_text
 from bayescale.law.varying import AnyLaw, scalars
 from bayescale.likelihood import Likelihood
 from bayescale.posterior.data import Data, data_of
@@ -38,6 +40,8 @@ class Posterior:
     seed : int
     seconds : dict
         Wall time of the fit: 'total' and 'sampling'.
+    centre_given : bool
+        Whether the centre is one that was asked for, and not the rows' own: fits of some of the rows then keep it.
     """
 
     law: AnyLaw
@@ -47,6 +51,7 @@ class Posterior:
     samples: Samples
     seed: int
     seconds: Mapping[str, float] = field(default_factory=dict)
+    centre_given: bool = False
 
     @property
     def converged(self) -> bool:
@@ -57,6 +62,18 @@ class Posterior:
     def failures(self) -> tuple[str, ...]:
         """Why the draws are not to be trusted, a sentence each."""
         return self.samples.failures
+
+    @property
+    def unwritable(self) -> str:
+        """Why it cannot be written to a file, or ''; it can still be looked at."""
+        own = type(self.law.law)
+        given = {n: v for n, v in self.law.items() if v is not getattr(own, n, None)}
+        given |= {f.name: getattr(self.likelihood, f.name) for f in fields(self.likelihood)}
+        for name, value in given.items():
+            if isinstance(value, Stated) or (isinstance(value, Distribution) and not has_text(value)):
+                text = setting_text(value)
+                return f"the prior of {name}, {text}, has no text that makes it again: declare it in a law of your own"
+        return ""
 
     @property
     def constants(self) -> dict[str, np.ndarray]:

@@ -189,7 +189,7 @@ const charts = (() => {
     };
   }
 
-  function weights({ laws, evidence, stacking, forecasts }) {
+  function weights({ laws, evidence, stacking, holdout }) {
     const bar = (x, name, c) => ({
       type: "bar",
       orientation: "h",
@@ -200,7 +200,7 @@ const charts = (() => {
       hovertemplate: "%{x:.3f}<extra></extra>",
     });
     const data = [
-      bar(forecasts, "forecasts", "third"),
+      bar(holdout, "holdout", "third"),
       bar(stacking, "stacking", "second"),
       bar(evidence, "evidence", "accent"),
     ];

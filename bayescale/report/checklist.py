@@ -108,9 +108,7 @@ def _fitting(subject: Subject, residual_sd: float) -> list[Item]:
     samples = fit.samples
     chains, draws = samples.z.shape[:2]
     extrapolation = (
-        "leave-future-out: the largest budgets were predicted from the others (table of laws)"
-        if subject.comparison
-        else ""
+        "the largest budgets were held out and predicted from the others (table of laws)" if subject.comparison else ""
     )
     mass = words.percent(subject.interval)
     return [

@@ -9,9 +9,10 @@ import numpy as np
 from bayescale.studies.compare import Comparison
 
 NOTE = (
-    "Log evidence and elpd in nats, with standard errors; log BF is the natural log Bayes factor against the first; "
-    "elpd is the log predictive density of rows left out one at a time, and of the largest budgets given the others; "
-    "weights are stacked. sigma and nu are the scatter's scale and tails, R² is of log losses."
+    "Log evidence and elpd in nats; log BF is the natural log Bayes factor against the first; elpd is the log "
+    "predictive density of rows left out one at a time, with its standard error, and of the largest budgets together "
+    "given the others, with its Monte Carlo error; weights are stacked. sigma and nu are the scatter's scale and "
+    "tails, R² is of log losses."
 )
 
 
@@ -23,7 +24,7 @@ def laws(comparison: Comparison) -> dict[str, Any]:
         "log BF",
         "probability",
         "elpd, one out",
-        "elpd, largest",
+        "elpd, holdout",
         "stacking",
         "sigma",
         "nu",
@@ -37,12 +38,12 @@ def laws(comparison: Comparison) -> dict[str, Any]:
         rows.append(
             [
                 str(name),
-                f"{row.log_evidence:.2f} ± {row.log_evidence_se:.2f}{'' if row.trusted else ' (not trusted)'}",
-                f"{row.log_bayes_factor:.2f}",
-                f"{row.probability:.3f}",
-                f"{row.elpd_loo:.1f} ± {row.elpd_loo_se:.1f}",
-                "" if np.isnan(row.elpd_lfo) else f"{row.elpd_lfo:.1f} ± {row.elpd_lfo_se:.1f}",
-                f"{row.weight:.2f}",
+                _evidence(row),
+                "" if np.isnan(row.log_bayes_factor) else f"{row.log_bayes_factor:.2f}",
+                "" if np.isnan(row.probability) else f"{row.probability:.3f}",
+                "" if np.isnan(row.elpd_loo) else f"{row.elpd_loo:.1f} ± {row.elpd_loo_se:.1f}",
+                "" if np.isnan(row.elpd_holdout) else f"{row.elpd_holdout:.1f} ± {row.elpd_holdout_se:.1f}",
+                "" if np.isnan(row.weight) else f"{row.weight:.2f}",
                 f"{row.sigma:.3g}",
                 "" if np.isnan(row.nu) else f"{row.nu:.2g}",
                 f"{row.r2:.4f}",
@@ -51,13 +52,19 @@ def laws(comparison: Comparison) -> dict[str, Any]:
     return {"header": header, "rows": rows, "note": NOTE}
 
 
+def _evidence(row: Any) -> str:
+    if np.isnan(row.log_evidence):
+        return "none"
+    return f"{row.log_evidence:.2f} ± {row.log_evidence_se:.2f}{'' if row.trusted else ' (not trusted)'}"
+
+
 def sensitivity(comparison: Comparison) -> dict[str, Any] | None:
     """The table of shifts of the log evidence as the priors are power-scaled, or None where there is none."""
     found = comparison.sensitivity
     if found.empty:
         return None
     rows = [
-        [str(n), *(f"{x:+.2f}" if x else "0" for x in row)]
+        [str(n), *("not known" if np.isnan(x) else f"{x:+.2f}" if x else "0" for x in row)]
         for n, row in zip(found.index, found.to_numpy(), strict=True)
     ]
     return {"header": ["law", *map(str, found.columns)], "rows": rows}

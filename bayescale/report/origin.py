@@ -14,7 +14,8 @@ from bayescale.fit import Fit
 from bayescale.law import setting_text
 from bayescale.posterior.samples import ESS_LIMIT, R_HAT_LIMIT
 from bayescale.report.subject import Subject
-from bayescale.storage.fit import PACKAGES, data_hash, source_hash
+from bayescale.storage.fit import PACKAGES, data_hash
+from bayescale.storage.source import source_hash
 
 
 def diagnostics(fit: Fit) -> list[tuple[str, str]]:
@@ -70,7 +71,7 @@ def again(subject: Subject) -> str:
         settings = fit.law.law
         for name, value in settings.items():
             if value is not getattr(type(settings), name):
-                parts += ["--set", f"{name}={setting_text(value)}"]
+                parts += ["--set", f"{name}={setting_text(value, rounded=False)}"]
         for column in fit.law.columns:
             parts += ["--pool", f"{column}={','.join(fit.law.varied(column))}"]
     parts += [

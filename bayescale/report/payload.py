@@ -106,7 +106,7 @@ def pictures(subject: Subject, table: pd.DataFrame) -> dict[str, Any]:
             "laws": [str(n) for n in usable],
             "evidence": rows.loc[usable, "probability"].tolist(),
             "stacking": rows.loc[usable, "weight"].tolist(),
-            "forecasts": [None if np.isnan(x) else x for x in rows.loc[usable, "weight_lfo"]],
+            "holdout": [None if np.isnan(x) else x for x in rows.loc[usable, "weight_holdout"]],
         }
     return found
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from bayescale.errors import DataError
 from bayescale.runs import read_runs
-from bayescale.runs.columns import listed, numbers
+from bayescale.runs.columns import listed
+from bayescale.runs.numbers import numbers
 from bayescale.runs.schedule import Schedule
 
 

@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from bayescale.errors import DataError
-from bayescale.runs import COLUMNS, read_runs, table_of
-from bayescale.runs.columns import claim, listed, missing
+from bayescale.runs.columns import listed
+from bayescale.runs.filters import Where, conditions, said, select
+from bayescale.runs.names import COLUMNS, LABELS
+from bayescale.runs.numbers import missing
+from bayescale.runs.reading import Source
+from bayescale.runs.tables import named, read_runs
+
+DROP = "drop_bad"
 
 
-def named_runs(source: str | Path | pd.DataFrame, *, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """A table as `read_runs` names its columns, its cells unread: for tables with rows that lack some of them.
+def named_runs(
+    source: Source, *, columns: Mapping[str, str] | None = None, where: Where = (), drop_bad: bool = False
+) -> pd.DataFrame:
+    """A table as `read_runs` names its columns, its bad cells left in: for tables with rows that lack some columns.
+
+    Parameters are those of `read_runs`; with `drop_bad`, `filled` leaves out rows of bad cells.
 
     Raises
     ------
     DataError, UsageError
         As `read_runs`, but for what is wrong with cells.
     """
-    table = table_of(source)
-    claims = claim(table, columns or {})
-    names = {label: name for name, label in claims.items()}
-    labels = [names.get(x, f"{x}_unused" if x in claims else x) for x in table.frame.columns]
-    result = table.frame.set_axis(labels, axis=1).reset_index(drop=True)
-    notes = [f"column {str(found)!r} read as {name}" for name, found in claims.items() if found != name]
-    result.attrs = {"source": table.source, "notes": [*map(str, table.frame.attrs.get("notes", [])), *notes]}
-    return result
+    table, claims, notes, later = named(source, columns or {}, where)
+    used = {c.label for c in claims.values() if not c.expression}
+    passed = {x: f"{x}_unused" for x in table.frame.columns if x in claims and x not in used}
+    result = table.frame.rename(columns=passed)
+    for name, found in claims.items():
+        if found.expression:
+            result[name] = found.values(table, table.decimal)
+            continue
+        cells = table.frame[found.label]
+        if name not in LABELS and (cells.dtype.kind not in "biuf" or found.meaning.factor != 1 or found.meaning.form):
+            values = found.values(table, table.decimal)
+            cells = pd.Series(values).where(np.isfinite(values), cells.astype(object))
+        result = result.drop(columns=[found.label]).assign(**{name: cells})
+    result.attrs = {"source": table.source, "notes": notes, DROP: drop_bad}
+    chosen = select(result, [c.text for c in later])
+    chosen.attrs["source"] = table.source + said(conditions(where))
+    return chosen
 
 
 def filled(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -43,13 +61,14 @@ def filled(runs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     if absent := [n for n in names if n not in runs]:
         meaning = COLUMNS.get(absent[0], "a column of that name")
         raise DataError(
-            f"{source}: there is no column {absent[0]} ({meaning}); the table has {listed(list(runs.columns))}"
+            f"{source}: there is no column {absent[0]} ({meaning}); the table has {listed(list(runs.columns))}",
+            code="missing_column",
         )
     has = ~np.any([missing(runs[n]) for n in names], axis=0)
     if not has.any():
-        raise DataError(f"{source}: no row has {', '.join(names)}")
+        raise DataError(f"{source}: no row has {', '.join(names)}", code="no_rows")
     part = runs[has]
     gaps = [n for n in COLUMNS if n in part and n not in names and missing(part[n]).any()]
     part = part.drop(columns=gaps)
     part.attrs = dict(runs.attrs)
-    return read_runs(part)
+    return read_runs(part, drop_bad=bool(runs.attrs.get(DROP)))

@@ -1,56 +1,95 @@
-"""Table files: CSV, TSV, Parquet and JSON lines into a frame whose rows can be found again in the file."""
+"""Tables wherever they are: a file of any format, compressed or not, a frame of any library, lists and dicts."""
 
 from __future__ import annotations
 
-import csv
+import bz2
 import gzip
 import io
-import json
+import lzma
+import os
+import re
+import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Protocol, TypeAlias
 
 import pandas as pd
 
-from bayescale.errors import DataError, UsageError, needs_extra
+from bayescale.errors import DataError, UsageError, did_you_mean, needs_extra
+from bayescale.runs import datasets
+from bayescale.runs.delimited import delimited, sentence
+from bayescale.runs.excel import excel_table
+from bayescale.runs.records import json_table, records_table
+from bayescale.runs.table import Table, frame_table
 
-DELIMITED = (".csv", ".tsv", ".txt")
-JSON_LINES = (".jsonl", ".ndjson")
+DELIMITED = (".csv", ".tsv", ".txt", ".dat")
+JSON = (".json", ".jsonl", ".ndjson")
 PARQUET = (".parquet", ".pq")
+EXCEL = (".xlsx", ".xlsm")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table as it was found, before its columns have a meaning.
+class HasToPandas(Protocol):
+    """A frame of another library: polars, Arrow, ..."""
 
-    Attributes
-    ----------
-    frame : pandas.DataFrame
-        The cells.
-    where : callable
-        Position of a row -> how a person finds it ("line 3" of a file, header first; "row 7" of a frame).
-    source : str
-        What to call the table in messages.
-    """
-
-    frame: pd.DataFrame
-    where: Callable[[int], str]
-    source: str
+    def to_pandas(self) -> pd.DataFrame:
+        """As a pandas frame."""
 
 
-def read_exactly(source: Any, **options: Any) -> pd.DataFrame:
-    """`pandas.read_csv` that reads every number to the nearest float: what pandas does by itself from 3.1 on."""
-    if tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1):
-        options["float_precision"] = "round_trip"
-    frame: pd.DataFrame = pd.read_csv(source, **options)
-    return frame
+Source: TypeAlias = (
+    str | os.PathLike[str] | pd.DataFrame | HasToPandas | Mapping[str, object] | Sequence[Mapping[str, object]]
+)
+"""What a table may be: a file, a data set's name, a frame of any library, a dict of columns, a list of rows."""
+
+
+def table_of(source: object) -> Table:
+    """What `read_runs` takes, as it was found."""
+    if isinstance(source, pd.DataFrame):
+        return frame_table(source)
+    if isinstance(source, str) and not os.path.isfile(os.path.expanduser(source)):
+        if source in datasets.names():
+            return frame_table(datasets.table(source))
+        if not Path(source).suffix:
+            hint = did_you_mean(source, datasets.names())
+            raise UsageError(
+                f"no file and no data set is called {source!r}{hint}; data sets: {', '.join(datasets.names())}",
+                code="no_file",
+            )
+    if isinstance(source, str | os.PathLike):
+        return read_table(Path(source).expanduser())
+    if (frame := _pandas(source)) is not None:
+        return frame_table(frame)
+    return records_table(source, f"a {type(source).__name__}", lambda row: f"row {row}")
+
+
+def _pandas(source: object) -> pd.DataFrame | None:
+    """A frame of another library as pandas', by whichever way out it has."""
+    for way in ("to_pandas", "to_dataframe"):
+        if callable(convert := getattr(source, way, None)):
+            try:
+                frame = convert()
+            except ImportError as error:
+                raise UsageError(
+                    f"a {type(source).__name__} becomes a pandas frame only with another package ({sentence(error)})",
+                    code="missing_package",
+                ) from None
+            return frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(frame)
+    if hasattr(source, "__arrow_c_stream__"):
+        import pyarrow
+
+        arrow: pd.DataFrame = pyarrow.table(source).to_pandas()
+        return arrow
+    if hasattr(source, "__dataframe__"):
+        import pyarrow.interchange
+
+        exchanged: pd.DataFrame = pyarrow.interchange.from_dataframe(source).to_pandas()
+        return exchanged
+    return None
 
 
 def read_table(path: Path) -> Table:
-    """Read a table file; the format follows from the name's ending (text formats may end in ``.gz``).
+    """Read a table file; the format follows from the name's ending, ``runs.xlsx:Sheet2`` names a sheet.
 
     Raises
     ------
@@ -59,49 +98,95 @@ def read_table(path: Path) -> Table:
     DataError
         The contents are not a table.
     """
+    sheet = None
+    if (named := re.fullmatch(r"(.+\.xls[xm]):(.+)", str(path), re.I)) and not path.exists():
+        path, sheet = Path(named[1]), named[2]
     name = path.name.lower()
-    ending = Path(name.removesuffix(".gz")).suffix
-    if ending not in DELIMITED + JSON_LINES and (name.endswith(".gz") or ending not in PARQUET):
-        accepted = ", ".join(DELIMITED + JSON_LINES + PARQUET)
+    packed = next((end for end in COMPRESSED if name.endswith(end)), "")
+    ending = Path(name.removesuffix(packed)).suffix
+    known = DELIMITED + JSON + PARQUET + EXCEL
+    if ending not in known and not (packed == ".zip" and not ending):
         raise UsageError(
-            f"{path}: cannot tell the format from the name; accepted endings are {accepted} and .gz after a text format"
+            f"{path}: cannot tell the format from the name; accepted endings are {', '.join(known)}, and "
+            f"{', '.join(COMPRESSED)} after one of them{_instead(ending)}",
+            code="unknown_format",
         )
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read {path}: {reason}") from None
+        raise UsageError(f"cannot read {path}: {reason}", code="no_file") from None
+    if packed:
+        content, inner = _unpacked(content, packed, path, known)
+        ending = inner or ending
+    source = str(path)
     if ending in PARQUET:
-        return _parquet(content, str(path))
-    text = _text(content, path)
-    return _json_lines(text, str(path)) if ending in JSON_LINES else _delimited(text, str(path), ending)
+        return _parquet(content, source)
+    if ending in EXCEL:
+        return excel_table(content, source, sheet)
+    text, note = _text(content, path)
+    if ending in JSON:
+        table = json_table(text, source, lines=ending != ".json")
+    else:
+        table = delimited(text, source, ending)
+    return table if not note else Table(table.frame, table.where, source, (note, *table.notes), table.decimal)
 
 
-def frame_table(frame: pd.DataFrame) -> Table:
-    """Take a frame for a table, its rows found by their index labels."""
-    if frame.columns.nlevels > 1:
-        raise DataError("the frame's columns have several levels; flatten them to one name a column")
-    if not frame.columns.is_unique:
-        twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
-        raise DataError(f"the frame names {', '.join(map(repr, twice))} more than once; rename one of them")
-    index = frame.index
-    return Table(frame, lambda row: f"row {index[row]}", str(frame.attrs.get("source", "a DataFrame")))
+def _instead(ending: str) -> str:
+    if ending in (".xls", ".xlsb", ".ods"):
+        return "; save the sheet as .xlsx or .csv"
+    if ending in (".pkl", ".pickle"):
+        return "; a pickle may run anything: read it yourself, and give the frame"
+    return ""
 
 
-def _text(content: bytes, path: Path) -> str:
+def _unpacked(content: bytes, packed: str, path: Path, known: tuple[str, ...]) -> tuple[bytes, str]:
+    """What a compressed file holds, and the ending of the name inside, where there is one."""
     try:
-        if path.name.lower().endswith(".gz"):
-            content = gzip.decompress(content)
-        text = content.decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error):
-        raise DataError(f"{path}: not a readable gzip file; compress the table again") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8 text; save the table as UTF-8") from None
+        if packed == ".gz":
+            return gzip.decompress(content), ""
+        if packed == ".bz2":
+            return bz2.decompress(content), ""
+        if packed == ".xz":
+            return lzma.decompress(content), ""
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [n for n in archive.namelist() if PurePosixPath(n.lower()).suffix in known and "__MACOSX" not in n]
+            if len(names) != 1:
+                shown = ", ".join(names[:8]) or "none"
+                raise DataError(f"{path}: an archive must hold one table; it holds {shown}", code="unreadable")
+            return archive.read(names[0]), PurePosixPath(names[0].lower()).suffix
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError,
+            NotImplementedError, KeyError) as error:  # fmt: skip
+        if isinstance(error, DataError):
+            raise
+        kind = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}[packed]
+        raise DataError(f"{path}: not a readable {kind} file; compress the table again", code="unreadable") from None
+
+
+def _text(content: bytes, path: Path) -> tuple[str, str]:
+    """Bytes as text, and a note where the encoding is not UTF-8."""
+    note = ""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff") and len(content) % 2 == 0:
+        text = content.decode("utf-16", errors="replace").removeprefix("\ufeff")
+        note = "read as UTF-16 text"
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            try:
+                text = content.decode("cp1252")
+                note = "read as Windows-1252 text"
+            except UnicodeDecodeError:
+                raise DataError(
+                    f"{path}: byte {error.start} is not UTF-8 text; save the table as UTF-8", code="unreadable"
+                ) from None
     if "\0" in text:
-        raise DataError(f"{path}: holds NUL bytes, so it is not a text table; save it as UTF-8 CSV")
+        raise DataError(f"{path}: holds NUL bytes, so it is not a text table; save it as UTF-8 CSV", code="unreadable")
+    if note and re.search(r"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\ufffd]", text):
+        raise DataError(f"{path}: holds control characters, so it is not UTF-8 text or a table", code="unreadable")
     if not text.strip():
-        raise DataError(f"{path}: the file is empty; a header line and one line a run are expected")
-    return text
+        raise DataError(f"{path}: the file is empty; a header line and one line a run are expected", code="no_rows")
+    return text, note
 
 
 def _parquet(content: bytes, source: str) -> Table:
@@ -110,107 +195,6 @@ def _parquet(content: bytes, source: str) -> Table:
     except ImportError:
         raise needs_extra(f"{source}: Parquet files need pyarrow", "parquet") from None
     except (ValueError, OSError, TypeError, KeyError, NotImplementedError) as error:
-        raise DataError(f"{source}: not a readable Parquet table ({_sentence(error)})") from None
-    return Table(frame, lambda row: f"row {row + 1}", source)
-
-
-def _json_lines(text: str, source: str) -> Table:
-    rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, object_pairs_hook=_object)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{source}: line {number} is not one JSON object ({_sentence(error)})") from None
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{source}: line {number} is a JSON {type(row).__name__}; each must be an object "
-                'such as {"N": 7e9, "D": 1.4e11, "loss": 2.3}'
-            )
-        rows.append(row)
-        lines.append(number)
-    return Table(pd.DataFrame(rows), lambda row: f"line {lines[row]}", source)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(n for n in names if names.count(n) > 1)!r} occurs twice")
-    return row
-
-
-def _delimited(text: str, source: str, ending: str) -> Table:
-    first = next(line for line in text.splitlines() if line.strip())
-    delimiter = "\t" if ending == ".tsv" else max(",\t;", key=first.count)
-    try:
-        _, header = next(_records(text, delimiter), (1, []))
-        _check_header(header, source)
-        frame = read_exactly(
-            io.StringIO(text, newline=""), sep=delimiter, skipinitialspace=True, low_memory=False,
-        )  # fmt: skip
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
-        if isinstance(error, DataError):
-            raise
-        fault = _ragged(text, delimiter, source) or f"{source}: not a table ({_sentence(error)})"
-        raise DataError(fault) from None
-    # pandas takes the first column for an index when every row has a cell more than the header.
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise DataError(_ragged(text, delimiter, source) or f"{source}: rows have more cells than the header")
-
-    @cache
-    def lines() -> list[int]:
-        return [line for line, _ in _records(text, delimiter)]
-
-    return Table(frame, lambda row: f"line {lines()[row + 1]}", source)
-
-
-def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line on which each record starts, and its cells, skipping blank lines as pandas does."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    start = 1
-    for record in reader:
-        if len(record) > 1 or (record and record[0].strip()):
-            yield start, record
-        start = reader.line_num + 1
-
-
-def _check_header(header: list[str], source: str) -> None:
-    names = [name for name in header if name]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{source}: the header names {', '.join(map(repr, twice))} twice; rename one of them")
-    if names and all(_is_number(name) for name in names):
-        raise DataError(
-            f"{source}: the first line holds numbers ({', '.join(names[:4])}) in place of names; "
-            "add a header line such as N,D,loss"
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _ragged(text: str, delimiter: str, source: str) -> str | None:
-    try:
-        records = _records(text, delimiter)
-        _, header = next(records, (1, []))
-        for line, record in records:
-            if len(record) > len(header):
-                return (
-                    f"{source}: line {line} has {len(record)} cells and the header {len(header)}; "
-                    "quote cells that hold the separator or correct the line"
-                )
-    except csv.Error:
-        pass
-    return None
-
-
-def _sentence(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160].rstrip(". ")
+        raise DataError(f"{source}: not a readable Parquet table ({sentence(error)})", code="unreadable") from None
+    found = frame_table(frame)
+    return Table(found.frame, lambda row: f"row {row + 1}", source)

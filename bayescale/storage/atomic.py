@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,19 @@ class whole_file:  # noqa: N801  (a context manager, used as a verb)
         self.target = target
 
     def __enter__(self) -> Path:
+        self.temporary = self.target.parent / f".{self.target.name}.{secrets.token_hex(6)}.part"
         try:
-            handle, name = tempfile.mkstemp(
-                dir=self.target.parent or ".", prefix=f".{self.target.name}.", suffix=".part"
-            )
+            # opened and not made by tempfile, so that the process's umask applies; O_EXCL follows no link
+            os.close(os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         except OSError as error:
             raise UsageError(f"cannot write {self.target}: {error.strerror or error}") from None
-        os.close(handle)
-        self.temporary = Path(name)
         return self.temporary
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         try:
             if kind is None:
-                umask = os.umask(0)
-                os.umask(umask)
-                self.temporary.chmod(0o666 & ~umask)
+                if self.target.exists():
+                    shutil.copymode(self.target, self.temporary)
                 os.replace(self.temporary, self.target)
         except OSError as failed:
             raise UsageError(f"cannot write {self.target}: {failed.strerror or failed}") from None

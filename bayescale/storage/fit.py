@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -15,15 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import numpy as np
-from numpyro.distributions import Distribution
 
-from bayescale.answers.predict import filled_blocks, pointwise_log_likelihood
+from bayescale.answers.predict import filled_blocks
+from bayescale.answers.scores.predictive import pointwise_log_likelihood
 from bayescale.catalogue import law_from, laws
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import Centre, Law, Stated, setting_text
+from bayescale.law import Centre, setting_text
 from bayescale.law.fields import Field
 from bayescale.law.pool import Grouping, pooled
-from bayescale.law.prior_text import distribution_text, parse_setting
+from bayescale.law.prior_text import parse_setting
 from bayescale.law.varying import AnyLaw
 from bayescale.likelihood import LIKELIHOODS, Likelihood
 from bayescale.posterior.mode import Mode
@@ -31,6 +30,7 @@ from bayescale.posterior.posterior import Posterior
 from bayescale.posterior.samples import Samples, quality
 from bayescale.runs import Observations
 from bayescale.storage.netcdf import check_seal, read_tree
+from bayescale.storage.source import source_hash
 
 if TYPE_CHECKING:
     import xarray
@@ -193,6 +193,7 @@ def _spec(fit: Posterior) -> dict[str, Any]:
         "likelihood": fit.likelihood.name,
         "noise": {f.name: _setting_text(getattr(fit.likelihood, f.name), None) for f in fields(fit.likelihood)},
         "centre": fit.centre.values,
+        "centre_given": fit.centre_given,
         "seed": int(fit.seed),
         "seconds": dict(fit.seconds),
         "source": fit.runs.source,
@@ -265,7 +266,8 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Post
         ),
         seconds=spec["sampling_seconds"],
     )
-    return Posterior(law, likelihood, runs, Centre(spec["centre"]), samples, spec["seed"], spec["seconds"])
+    centre, stated = Centre(spec["centre"]), spec.get("centre_given", False)
+    return Posterior(law, likelihood, runs, centre, samples, spec["seed"], spec["seconds"], stated)
 
 
 def _stored(rows: Any, name: str) -> np.ndarray:
@@ -313,17 +315,6 @@ def stored_name(name: str) -> str:
     return name if name.isidentifier() else quote(name, safe=" []")
 
 
-def source_hash(law: type[Law]) -> str:
-    """SHA-256 of a law's priors and source text, inherited ones too: whether two laws of one name are one law."""
-    texts = [f"{n} ~ {setting_text(getattr(law, n))}" for n in law.fields]
-    for cls in law.__mro__[: law.__mro__.index(Law)]:
-        try:
-            texts.append(inspect.getsource(cls))
-        except (OSError, TypeError):
-            texts.append(f"{cls.__qualname__} {law.fields} {law.inputs}")
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-
 def data_hash(runs: Observations) -> str:
     """SHA-256 of the fitted numbers."""
     digest = hashlib.sha256()
@@ -337,19 +328,23 @@ def data_hash(runs: Observations) -> str:
     return digest.hexdigest()
 
 
+def check_writable(fits: Iterable[Posterior]) -> None:
+    """That files can hold these fits; what cannot be written can be looked at all the same.
+
+    Raises
+    ------
+    UsageError
+        A prior was given that no text makes.
+    """
+    for fit in fits:
+        if fit.unwritable:
+            raise UsageError(f"this fit of {fit.law.name} cannot be saved: {fit.unwritable}")
+
+
 def _setting_text(value: Any, default: Any) -> str:
     if value is default:
         return "default"
-    if isinstance(value, Distribution):
-        text = distribution_text(value)
-        if "..." in text:
-            raise UsageError(f"the prior {text} cannot be written to a file; declare it in a law of your own")
-        return text
-    if isinstance(value, Stated):
-        raise UsageError(
-            f"a stated prior ({value.quantity}) cannot be written to a file unless it is the law's own; declare a law"
-        )
-    return value if isinstance(value, str) else f"{float(value):.17g}"
+    return setting_text(value, rounded=False) if not isinstance(value, float) else f"{value:.17g}"
 
 
 def _read_setting(text: str, name: str) -> Any:

@@ -25,7 +25,7 @@ from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.progress import Progress, silent
 from bayescale.runs import read_runs
 from bayescale.runs.partial import filled, named_runs
-from bayescale.storage.fit import tree_of
+from bayescale.storage.fit import check_writable, tree_of
 from bayescale.storage.netcdf import write_tree
 from bayescale.text.fit import fits_text
 
@@ -115,6 +115,8 @@ class Downstream:
         """
         intervals.checked_interval(interval)
         self._warn()
+        moments = {"loss": self.loss.likelihood.has_moments(self.loss.constants)}
+        moments[self.task.law.metric] = moments["loss"] and self.task.likelihood.has_moments(self.task.constants)
         parts, at = [], 0
         for points, named, draws in self._draws(runs, inputs):
             median = np.median(draws["loss"][0], axis=0)
@@ -123,7 +125,7 @@ class Downstream:
             at += len(median)
             for metric, (mean, new_run) in draws.items():
                 for name, values in zip(QUANTITIES, (mean, new_run), strict=True):
-                    numbers = intervals.summarise(values, interval, heavy_tails=name == "new_run")
+                    numbers = intervals.summarise(values, interval, moments=name == "mean_curve" or moments[metric])
                     parts.append(place.assign(metric=metric, quantity=name, **numbers, **beyond))
         order = [*named, "metric", "quantity", *intervals.COLUMNS, *beyond]
         return pd.concat(parts).sort_values("point", kind="stable")[order].reset_index(drop=True)
@@ -157,9 +159,9 @@ class Downstream:
         Raises
         ------
         UsageError
-            The folder does not exist or cannot be written to.
+            The folder does not exist or cannot be written to, or a prior was given that no text makes.
         """
-
+        check_writable((self.loss, self.task))
         write_tree(tree_of((self.loss.data, self.task.data), {"downstream": list(self.fits)}), path)
 
     def _draws(

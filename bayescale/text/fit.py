@@ -103,8 +103,11 @@ def allocations_text(table: pd.DataFrame, interval: float) -> str:
     blocks = []
     for key, part in table.groupby(points, sort=False):
         title = ", ".join(f"{n} = {v:.4g}" for n, v in zip(points, key, strict=True))
-        if "probability" in part:
-            title += f" (reachable in {part.probability.iloc[0]:.0%} of draws)"
+        share = part.probability.min()
+        if "target_loss" in points:
+            title += f" (reachable in {share:.0%} of draws)"
+        elif share < 1:
+            title += f" (with an optimum in {share:.1%} of draws, over which the rest is)"
         rows = []
         for _, row in part.iterrows():
             median, span = _short(row)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import logsumexp
 
 from bayescale.posterior.diagnostics import pareto_k
 from bayescale.posterior.importance import student_t
 from bayescale.posterior.posterior import Posterior
+from bayescale.posterior.rows import unseen
 
 POWERS = (0.5, 0.5**0.5, 1.0, 2.0**0.5, 2.0)
 """Of the prior density: 0.5 widens a normal prior by the square root of two, 2 narrows it by as much."""
@@ -21,7 +23,9 @@ def evidence_shifts(fit: Posterior, powers: tuple[float, ...] = POWERS) -> tuple
 
     Power-scaling as Kallioinen et al. 2024 (arXiv:2107.14054) do it, here of the joint prior in unconstrained
     coordinates: p(z)^a / integral p^a. The log evidence then moves by log E[p(z)^(a - 1)], the mean being over
-    the posterior, less the log of the integral.
+    the posterior, less the log of the integral. Priors are those of the law's and the scatter's
+    constants and of the scales of its fields; what a field's numbers are drawn from, given their scale, is part of the
+    model and stays.
 
     Parameters
     ----------
@@ -32,19 +36,28 @@ def evidence_shifts(fit: Posterior, powers: tuple[float, ...] = POWERS) -> tuple
     Returns
     -------
     tuple
-        Shifts in nats, shape (power,), and the largest Pareto k-hat of the weights behind them.
+        Shifts in nats, shape (power,), and the largest Pareto k-hat of the weights behind them; both NaN where the
+        density of the priors is not finite at the draws.
     """
     rng = np.random.default_rng((fit.seed, 9))
-    # with every row masked, the density is the prior's
-    unseen = fit.padded._replace(mask=np.zeros_like(fit.padded.mask))
+    of_priors = _of_priors(fit)
+    prior_only = unseen(fit.padded)
+    at_middle = np.zeros(fit.target.dimension)
 
-    def log_prior(z: np.ndarray) -> np.ndarray:
-        return fit.target.evaluate(z, unseen)[0]
+    def log_prior(top: np.ndarray) -> np.ndarray:
+        z = np.repeat(at_middle[None], len(top), axis=0)
+        z[:, of_priors] = top
+        value, _ = fit.target.evaluate(z, prior_only)
+        # less the density of the fields' standard normal numbers, which are at zero
+        return np.asarray(value + 0.5 * np.sum(~of_priors) * np.log(2 * np.pi))
 
-    z = fit.samples.z.reshape(-1, fit.samples.z.shape[-1])
+    z = fit.samples.z.reshape(-1, fit.samples.z.shape[-1])[:, of_priors]
     z = z[:: max(1, len(z) // DRAWS)]
     at_draws = log_prior(z)
-    spread = np.cov(fit.samples.prior.T).reshape(z.shape[1], -1)
+    prior = fit.samples.prior[:, of_priors]
+    spread = np.cov(prior.T).reshape(z.shape[1], -1)
+    if not np.isfinite(at_draws).all():
+        return np.full(len(powers), np.nan), float("nan")
     shifts, k_hats = [], [0.0]
     for power in powers:
         if power == 1:
@@ -52,9 +65,15 @@ def evidence_shifts(fit: Posterior, powers: tuple[float, ...] = POWERS) -> tuple
             continue
         log_weights = (power - 1) * at_draws
         k_hats.append(pareto_k(log_weights))
-        log_integral = _log_integral(log_prior, fit.samples.prior.mean(axis=0), spread / power, power, rng)
+        log_integral = _log_integral(log_prior, prior.mean(axis=0), spread / power, power, rng)
         shifts.append(_log_mean_exp(log_weights) - log_integral)
     return np.array(shifts), float(max(k_hats))
+
+
+def _of_priors(fit: Posterior) -> np.ndarray:
+    """Which coordinates have a prior of their own, shape (d,): all but the numbers of the law's fields."""
+    units = {f.name for f in fit.law.latent}
+    return np.concatenate([np.full(size, n not in units) for n, (_, size) in fit.target.sites.items()])
 
 
 def _log_integral(
@@ -70,5 +89,4 @@ def _log_integral(
 
 
 def _log_mean_exp(values: np.ndarray) -> float:
-    top = np.max(values)
-    return float(top + np.log(np.mean(np.exp(values - top))))
+    return float(logsumexp(values) - np.log(len(values)))

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.runs.datasets.originals import TIDY
-from bayescale.runs.reading import read_exactly
+from bayescale.runs.delimited import read_exactly
 
 FOLDER = "BAYESCALE_DATA"  # names a folder laid out as <set>/original/<file>, read before any download
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayescale.runs.reading import read_exactly
+from bayescale.runs.delimited import read_exactly
 
 
 def _epoch_chinchilla(paths: list[Path]) -> pd.DataFrame:

@@ -14,9 +14,8 @@ import pandas as pd
 from bayescale import intervals
 from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import evaluate_draws
-from bayescale.answers.scores.evidence import Evidence, log_evidence
-from bayescale.answers.scores.loo import Lfo, Loo, lfo, loo
-from bayescale.answers.scores.power_scaling import POWERS, evidence_shifts
+from bayescale.answers.scores.power_scaling import POWERS
+from bayescale.answers.scores.score import Score, score
 from bayescale.catalogue import law_from, laws
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
@@ -26,12 +25,13 @@ from bayescale.likelihood import likelihood_from
 from bayescale.progress import Progress, silent
 from bayescale.runs import Observations, observations, read_runs
 from bayescale.studies.compare import average
-from bayescale.studies.compare.comparable import alike, check_weights, same_question, same_rows
-from bayescale.studies.compare.compared import COLUMNS, Compared
+from bayescale.studies.compare.comparable import alike, centres_apart, check_weights, same_question, same_rows
+from bayescale.studies.compare.compared import Compared
 from bayescale.studies.compare.file import save_comparison
 from bayescale.studies.compare.nested import nested
+from bayescale.studies.compare.table import as_table, record_of, weigh
 from bayescale.studies.compare.text import comparison_text
-from bayescale.studies.compare.verdict import cautions, verdict_of
+from bayescale.studies.compare.verdict import cautions, conflicts, verdict_of
 
 
 class Comparison(Compared):
@@ -135,72 +135,31 @@ def assess(
     """Compare fits; see `compare`. `failed` says why further laws have none."""
     failed = dict(failed or {})
     same_rows({n: f.runs for n, f in fits.items()})
-    evidence: dict[str, Evidence] = {}
-    loos: dict[str, Loo] = {}
-    lfos: dict[str, Lfo] = {}
-    shifts: dict[str, np.ndarray] = {}
-    entries: dict[str, dict[str, Any]] = {n: {"seconds": np.nan, "converged": False, "trusted": False} for n in failed}
+    # scored alike: where the rows of one law's runs follow one another, whole runs are left out of all
+    runs = next((f.runs.run for f in fits.values() if f.likelihood.along_runs), None)
+    scores: dict[str, Score] = {}
+    records: dict[str, dict[str, object]] = {n: {} for n in failed}
     warnings = [f"{n} could not be fitted: {why}" for n, why in failed.items()]
     for done, (name, fit) in enumerate(fits.items()):
         progress("scores", done, len(fits))
         begun = time.perf_counter()
-        entry: dict[str, Any] = {"converged": fit.converged, "trusted": False, **_quality(fit)}
+        records[name] = {"converged": fit.converged, **_quality(fit)}
         if fit.converged:
-            evidence[name] = log_evidence(fit)
-            shifts[name], k_hat = evidence_shifts(fit)
-            if k_hat > 0.7:
-                warnings.append(f"{name}: how its evidence hangs on the priors is known roughly (k-hat {k_hat:.2f})")
-            loos[name] = loo(fit)
-            try:
-                lfos[name] = lfo(fit)
-            except DataError as error:
-                lfos[name] = Lfo(np.nan, np.nan, np.empty(0), np.zeros(fit.runs.rows, bool), (str(error),))
-            entry |= {
-                "log_evidence": evidence[name].log_evidence,
-                "log_evidence_se": evidence[name].se,
-                "elpd_loo": loos[name].elpd,
-                "elpd_loo_se": loos[name].se,
-                "elpd_lfo": lfos[name].elpd,
-                "elpd_lfo_se": lfos[name].se,
-                "trusted": evidence[name].trusted,
-            }
-            warnings += [f"{name}: {w}" for w in (*evidence[name].warnings, *loos[name].warnings, *lfos[name].warnings)]
+            scores[name] = score(fit, runs=runs)
+            records[name] |= record_of(scores[name])
+            warnings += [f"{name}: {w}" for w in scores[name].warnings]
         else:
             warnings.append(f"{name} has not converged and is left out: {fit.failures[0]}")
-        entry["seconds"] = fit.seconds.get("total", np.nan) + time.perf_counter() - begun
-        entries[name] = entry
+        records[name]["seconds"] = fit.seconds.get("total", np.nan) + time.perf_counter() - begun
     progress("scores", len(fits), len(fits))
-    table = pd.DataFrame.from_dict(entries, orient="index").reindex(columns=pd.Index(COLUMNS))
-    table.index.name = "law"
-    for column in COLUMNS[:-2]:
-        table[column] = table[column].astype(float)
-    for column in COLUMNS[-2:]:
-        table[column] = table[column].astype(bool)
-    table = table.sort_values("log_evidence", ascending=False, na_position="last", kind="stable")
-    usable = list(table.index[np.isfinite(table["log_evidence"])])
-    if usable:
-        _weigh(table, usable, prior_weights)
-        table.loc[usable, "weight"] = average.stack(np.column_stack([loos[n].pointwise for n in usable]))
-        ahead = [n for n in usable if np.isfinite(lfos[n].elpd)]
-        if ahead:
-            table.loc[usable, "weight_lfo"] = 0.0
-            table.loc[ahead, "weight_lfo"] = average.stack(np.column_stack([lfos[n].pointwise for n in ahead]))
-    sensitivity = pd.DataFrame({n: shifts[n] for n in usable}, index=[f"{p:.3g}" for p in POWERS]).T
-    warnings += cautions(table, sensitivity)
-    checks, doubts = nested(fits, evidence)
+    table = weigh(as_table(records), scores, prior_weights)
+    shifts = {n: scores[n].shifts for n in table.index[np.isfinite(table["log_evidence"])]}
+    sensitivity = pd.DataFrame(shifts, index=[f"{p:.3g}" for p in POWERS]).T
+    evidence = {n: s.evidence for n, s in scores.items()}
+    checks, doubts = nested(fits, {n: e for n, e in evidence.items() if n in shifts})
+    warnings += [*centres_apart(fits), *cautions(table, sensitivity), *conflicts(table, scores), *doubts]
     verdict = verdict_of(table, sensitivity, fits, prior_weights)
-    return Comparison(table, dict(fits), evidence, sensitivity, verdict, (*warnings, *doubts), checks)
-
-
-def _weigh(table: pd.DataFrame, usable: list[str], prior_weights: Mapping[str, float] | None) -> None:
-    """Bayes factors and posterior probabilities from the evidences."""
-    values = table.loc[usable, "log_evidence"].to_numpy()
-    table.loc[usable, "log_bayes_factor"] = values - values[0]
-    prior = np.array([(prior_weights or {}).get(n, 1.0) for n in usable])
-    if not prior.any():
-        raise DataError(f"none of the laws that converged has a prior weight; those that did: {', '.join(usable)}")
-    mass = prior * np.exp(values - values[prior > 0].max())
-    table.loc[usable, "probability"] = mass / mass.sum()
+    return Comparison(table, dict(fits), evidence, sensitivity, verdict, tuple(warnings), checks)
 
 
 def _quality(fit: Fit) -> dict[str, float]:
@@ -277,7 +236,7 @@ def _fitted(
     to_fit = {n: g for n, g in given.items() if isinstance(g, Law)}
     if to_fit and runs is None:
         raise UsageError(f"give the table of runs to fit {', '.join(to_fit)} to")
-    table = read_runs(runs) if isinstance(runs, str | Path) else runs
+    table: Any = runs if isinstance(runs, pd.DataFrame) or runs is None else read_runs(runs)
     scatter = likelihood_from(likelihood)
     error: DataError | None = None
     for name, spec in given.items():

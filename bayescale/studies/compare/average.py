@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
@@ -14,9 +14,10 @@ from bayescale.answers.allocate import Asked, out_of_reach
 from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import decades_beyond, predict_draws
 from bayescale.errors import DataError, UsageError, did_you_mean
+from bayescale.fit import Fit
 from bayescale.studies.compare.compared import Compared
 
-RULES = {"evidence": "probability", "stacking": "weight", "lfo": "weight_lfo", "equal": ""}
+RULES = {"evidence": "probability", "stacking": "weight", "holdout": "weight_holdout", "equal": ""}
 """Rules of averaging and the column of a comparison's table that holds their weights."""
 
 NEGLIGIBLE = 1e-4
@@ -29,7 +30,7 @@ def law_weights(comparison: Compared, rule: str | Mapping[str, float]) -> dict[s
     Parameters
     ----------
     comparison : Compared
-    rule : {'evidence', 'stacking', 'lfo', 'equal'} or mapping
+    rule : {'evidence', 'stacking', 'holdout', 'equal'} or mapping
         Posterior model probabilities; stacking of leave-one-out densities (Yao et al. 2018, arXiv:1704.02030);
         stacking of the densities of the largest budgets given the others; the same weight for every law that
         converged; or weights by law.
@@ -80,30 +81,55 @@ def predict(
     ----------
     comparison : Compared
     runs, interval, **inputs
-        As for `bayescale.answers.predict.predict`.
-    weights : {'evidence', 'stacking', 'lfo', 'equal'} or mapping
+        As for `bayescale.answers.predict.predict`. Of a group, laws that are pooled by its column answer for the
+        group, and the others for all runs.
+    weights : {'evidence', 'stacking', 'holdout', 'equal'} or mapping
         See `law_weights`.
 
     Returns
     -------
     DataFrame
         As `bayescale.answers.predict` gives it, and two columns: sd_within, the root of the mean variance within
-        laws, and sd_between, the sd of the laws' means; their squares add up to the variance.
+        laws, and sd_between, the sd of the laws' means; their squares add up to the variance. All are NaN for new runs
+        where a law's have no moments. Columns of groups follow the inputs.
     """
     intervals.checked_interval(interval)
     shares = law_weights(comparison, weights)
-    drawn = [predict_draws(comparison.fits[n], runs, **inputs) for n in shares]
-    fit = comparison.fits[next(iter(shares))]
-    points = {n: drawn[0][n].to_numpy() for n in fit.law.inputs}
-    beyond = decades_beyond(fit, points)
-    place = pd.DataFrame({**points, "point": np.arange(len(next(iter(points.values()))))})
+    fits = [comparison.fits[n] for n in shares]
+    columns = grouping_columns(fits)
+    drawn = [predict_draws(f, runs, **_known(f, inputs, columns)) for f in fits]
+    points = {n: drawn[0][n].to_numpy() for n in fits[0].law.inputs}
+    groups = {str(n): d[n].to_numpy() for d in drawn for n in d.coords if n in columns}
+    beyond = decades_beyond(fits[0], points)
+    place = pd.DataFrame({**points, **groups, "point": np.arange(len(next(iter(points.values()))))})
+    moments = all(f.likelihood.has_moments(f.constants) for f in fits)
     both = []
-    for name in ("mean_curve", "new_run"):
+    for name, known in (("mean_curve", True), ("new_run", moments)):
         draws = [d[name].to_numpy() for d in drawn]
-        mixed = mixture(draws, list(shares.values()), interval, heavy_tails=name == "new_run")
+        mixed = mixture(draws, list(shares.values()), interval, moments=known)
         both.append(place.assign(quantity=name, **mixed, **beyond))
     table = pd.concat(both).sort_values(["point", "quantity"], kind="stable")
-    return table[[*points, "quantity", *intervals.COLUMNS, "sd_within", "sd_between", *beyond]].reset_index(drop=True)
+    order = [*points, *groups, "quantity", *intervals.COLUMNS, "sd_within", "sd_between", *beyond]
+    return table[order].reset_index(drop=True)
+
+
+def grouping_columns(fits: Iterable[Fit]) -> set[str]:
+    """The columns that any of the fits is pooled by."""
+    return {c for f in fits for c in f.law.columns}
+
+
+def _known(fit: Fit, inputs: Mapping[str, Any], columns: set[str]) -> dict[str, Any]:
+    """The inputs that a fit of several knows: without the columns that only others are pooled by."""
+    strange = columns - grouping_columns([fit])
+    kept = {n: x for n, x in inputs.items() if n not in strange}
+    shape = np.broadcast_shapes(*(np.shape(inputs[n]) for n in strange & set(inputs)))
+    if not shape:
+        return kept
+    try:  # as many points as the others have
+        first = next(iter(kept))
+        return {**kept, first: np.broadcast_to(kept[first], np.broadcast_shapes(np.shape(kept[first]), shape))}
+    except (ValueError, StopIteration):
+        return kept  # the laws that know the columns say what is wrong
 
 
 def allocate(
@@ -123,7 +149,7 @@ def allocate(
     comparison : Compared
         Of laws of N and D.
     C, loss, N, **terms
-        As for `bayescale.answers.allocate.allocate`.
+        As for `bayescale.answers.allocate.allocate`; of a group in `fixed`, as for `predict`.
     weights, interval
         As for `predict`.
 
@@ -136,22 +162,28 @@ def allocate(
     intervals.checked_interval(interval)
     shares = law_weights(comparison, weights)
     asked = Asked.checked(C, loss, N)
-    by_law = [list(asked.points(comparison.fits[n], terms, reachable=False)) for n in shares]
+    fits = [comparison.fits[n] for n in shares]
+    columns = grouping_columns(fits)
+    by_law = [list(asked.points(f, _known_terms(f, terms, columns), reachable=False)) for f in fits]
     rows = []
     for drawn in zip(*by_law, strict=True):
-        reached = np.array([1.0 if d.probability is None else d.probability for d in drawn])
+        reached = np.array([d.probability for d in drawn])
         mass = reached * np.array(list(shares.values()))
         if not mass.any():
             raise DataError(out_of_reach(drawn[0].place["target_loss"]))
         there = [(d, w) for d, w in zip(drawn, mass / mass.sum(), strict=True) if w > 0]
         summary = mixture([d.column for d, _ in there], [w for _, w in there], interval)
-        both = drawn[0] if drawn[0].probability is None else replace(drawn[0], probability=float(mass.sum()))
-        rows.append(both.row(summary))
+        rows.append(replace(drawn[0], probability=min(float(mass.sum()), 1.0)).row(summary))
     return pd.DataFrame(rows)
 
 
+def _known_terms(fit: Fit, terms: Terms, columns: set[str]) -> Terms:
+    fixed = _known(fit, terms.get("fixed", {}), columns)
+    return terms if "fixed" not in terms else {**terms, "fixed": fixed}
+
+
 def mixture(
-    draws: list[np.ndarray], weights: list[float], interval: float = intervals.INTERVAL, *, heavy_tails: bool = False
+    draws: list[np.ndarray], weights: list[float], interval: float = intervals.INTERVAL, *, moments: bool = True
 ) -> dict[str, np.ndarray]:
     """Median, mean, sd and equal-tailed interval of a mixture of posteriors, and its variance in two parts.
 
@@ -162,8 +194,8 @@ def mixture(
     weights : list of float
         Summing to one.
     interval : float
-    heavy_tails : bool
-        Take moments after clipping each component's outer 0.1 % at either side, as `intervals.summarise` does.
+    moments : bool
+        Whether every component has a mean and an sd; where one has none, those of the mixture are NaN.
 
     Returns
     -------
@@ -172,8 +204,8 @@ def mixture(
     """
     tail = (1 - interval) / 2
     w = np.asarray(weights)
-    moments = [intervals.summarise(x, interval, heavy_tails=heavy_tails) for x in draws]
-    means, variances = np.array([m["mean"] for m in moments]), np.array([m["sd"] ** 2 for m in moments])
+    of_each = [intervals.summarise(x, interval, moments=moments) for x in draws]
+    means, variances = np.array([m["mean"] for m in of_each]), np.array([m["sd"] ** 2 for m in of_each])
     mean = w @ means
     within, between = w @ variances, w @ (means - mean) ** 2
     joined = np.concatenate(draws)
@@ -196,29 +228,3 @@ def _quantiles(values: np.ndarray, weights: np.ndarray, probabilities: tuple[flo
         order = np.argsort(column)
         middle = np.cumsum(weights[order]) - weights[order] / 2
         yield np.interp(probabilities, middle, column[order])
-
-
-def stack(pointwise: np.ndarray, iterations: int = 20000, tolerance: float = 1e-10) -> np.ndarray:
-    """Stacking weights: the mixture of laws with the greatest summed log predictive density.
-
-    Yao et al. 2018 (arXiv:1704.02030), eq. 4. The objective is concave, and the fixed-point iteration w_k <- w_k
-    mean_i(p_ik / sum_j w_j p_ij), which never lowers it, is that of a mixture's shares.
-
-    Parameters
-    ----------
-    pointwise : ndarray, shape (row, law)
-        Log predictive density of every row by every law.
-
-    Returns
-    -------
-    ndarray, shape (law,)
-        Summing to one.
-    """
-    p = np.exp(pointwise - pointwise.max(axis=1, keepdims=True))
-    w = np.full(p.shape[1], 1 / p.shape[1])
-    for _ in range(iterations):
-        gain = (p / (p @ w)[:, None]).mean(axis=0)
-        if gain.max() < 1 + tolerance:
-            break
-        w = w * gain
-    return np.asarray(w / w.sum())

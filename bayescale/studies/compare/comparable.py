@@ -8,6 +8,7 @@ import numpy as np
 
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import AnyLaw, Law
+from bayescale.posterior.posterior import Posterior
 from bayescale.runs import Observations
 
 
@@ -51,14 +52,35 @@ def same_rows(tables: Mapping[str, Observations]) -> None:
                 row = differ[0]
                 raise UsageError(
                     f"{first} and {name} have different rows: {column} differs in {differ.size} of {a.rows}, "
-                    f"first in row {a.labels[row]} ({x[row]:g} and {y[row]:g}); fit both to one table"
+                    f"first in row {a.labels[row]} ({_shown(x[row])} and {_shown(y[row])}); fit both to one table"
                 )
         known = [se for se in (a.se, b.se) if se is not None]
         if len(known) == 1 or (len(known) == 2 and not np.array_equal(known[0], known[1])):
             raise UsageError(f"{first} and {name} have different {a.metric}_se; fit both to one table")
 
 
-def alike(a: AnyLaw | type[Law], b: AnyLaw | type[Law], but: str = "") -> bool:
+def _shown(value: object) -> str:
+    """A cell: a number with the digits that matter, or the text of a schedule."""
+    return f"{value:g}" if isinstance(value, int | float | np.number) else repr(str(value))
+
+
+def centres_apart(fits: Mapping[str, Posterior]) -> list[str]:
+    """Says where the priors of fits are stated at different centres, of what they share."""
+    first, *rest = fits
+    a = fits[first].centre.values
+    told = []
+    for name in rest:
+        b = fits[name].centre.values
+        if differ := [n for n in a if n in b and not np.isclose(a[n], b[n], rtol=1e-6)]:
+            places = ", ".join(f"{n} {a[n]:.4g} and {b[n]:.4g}" for n in differ)
+            told.append(
+                f"the priors of {first} and {name} are stated at different centres ({places}), and their evidences "
+                "differ by that too"
+            )
+    return told
+
+
+def alike(a: Law | type[Law], b: Law | type[Law], but: str = "") -> bool:
     """Whether two laws have one formula and, for every constant except `but`, one prior or number."""
     formulas = [getattr(x if isinstance(x, type) else type(x), x.metric) for x in (a, b)]
     return (

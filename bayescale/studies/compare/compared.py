@@ -9,25 +9,6 @@ import pandas as pd
 from bayescale.answers.scores.evidence import Evidence
 from bayescale.fit import Fit
 
-COLUMNS = (
-    "log_evidence",
-    "log_evidence_se",
-    "log_bayes_factor",
-    "probability",
-    "elpd_loo",
-    "elpd_loo_se",
-    "weight",
-    "elpd_lfo",
-    "elpd_lfo_se",
-    "weight_lfo",
-    "sigma",
-    "nu",
-    "r2",
-    "seconds",
-    "converged",
-    "trusted",
-)
-
 
 @dataclass(frozen=True, eq=False)
 class Compared:
@@ -38,13 +19,15 @@ class Compared:
     table : DataFrame
         One row a law, the best supported first. Columns: log_evidence and its standard error (nats);
         log_bayes_factor, natural, against the first row; probability, posterior with the prior weights;
-        elpd_loo and its standard error; weight, by stacking; elpd_lfo, the log predictive density of the
-        largest budgets given the others, its standard error and weight_lfo, stacked on it; sigma and nu,
-        posterior medians; r2 of log losses; seconds, fit and scores; converged; trusted, whether the
-        evidence is. A law that has not converged has NaN for every score.
+        elpd_loo and its standard error (of rows left out one at a time, or of runs where the rows of one law's
+        runs follow one another); weight, by stacking; elpd_holdout, the log predictive density of all rows of the
+        largest budgets together given the others, its Monte Carlo error, and weight_holdout, stacked on these
+        rows one by one; sigma and nu, posterior medians; r2 of log losses; seconds, fit and scores; converged;
+        trusted, whether the evidence is. A law that has not converged has NaN for every score.
     fits : dict of Fit
         By the table's index; a law that could not be fitted is absent.
     evidence : dict of Evidence
+        Of the laws that converged; of one that has none, it says why.
     sensitivity : DataFrame
         Change of each law's log evidence (nats) when the density of its priors is raised to the power in
         the column's name.

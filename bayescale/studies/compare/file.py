@@ -11,9 +11,10 @@ import pandas as pd
 
 from bayescale.answers.scores.evidence import Evidence
 from bayescale.fit import Fit
-from bayescale.storage.fit import fits_of, tree_of
+from bayescale.storage.fit import check_writable, fits_of, tree_of
 from bayescale.storage.netcdf import write_tree
-from bayescale.studies.compare.compared import COLUMNS, Compared
+from bayescale.studies.compare.compared import Compared
+from bayescale.studies.compare.table import COLUMNS, as_table
 
 if TYPE_CHECKING:
     import xarray
@@ -25,8 +26,9 @@ def save_comparison(comparison: Compared, path: str | Path) -> None:
     Raises
     ------
     UsageError
-        The folder does not exist or cannot be written to.
+        The folder does not exist or cannot be written to, or a prior was given that no text makes.
     """
+    check_writable(comparison.fits.values())
     content = {
         "fits": list(comparison.fits),
         "laws": list(comparison.table.index),
@@ -35,7 +37,7 @@ def save_comparison(comparison: Compared, path: str | Path) -> None:
         "sensitivity": {
             "laws": list(comparison.sensitivity.index),
             "powers": list(comparison.sensitivity.columns),
-            "shifts": comparison.sensitivity.to_numpy().tolist(),
+            "shifts": [_plain(row) for row in comparison.sensitivity.to_numpy().tolist()],
         },
         "verdict": comparison.verdict,
         "warnings": list(comparison.warnings),
@@ -56,7 +58,6 @@ def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: An
         A law that does not ship.
     """
     fits = dict(zip(content["fits"], map(Fit.of, fits_of(tree, given)), strict=True))
-    columns = {c: np.array(x, dtype=bool if c in COLUMNS[-2:] else float) for c, x in content["table"].items()}
     names = {f.name for f in fields(Evidence)}
     evidence = {}
     for name, entry in content["evidence"].items():
@@ -64,11 +65,13 @@ def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: An
         evidence[name] = Evidence(**(values | {"warnings": tuple(entry["warnings"])}))
     shifts = content["sensitivity"]
     return Compared(
-        table=pd.DataFrame(columns, index=pd.Index(content["laws"], name="law"))[list(COLUMNS)],
+        table=as_table({n: {c: content["table"][c][i] for c in COLUMNS} for i, n in enumerate(content["laws"])}),
         fits=fits,
         evidence=evidence,
         sensitivity=pd.DataFrame(
-            np.array(shifts["shifts"]).reshape(len(shifts["laws"]), -1), index=shifts["laws"], columns=shifts["powers"]
+            np.array(shifts["shifts"], float).reshape(len(shifts["laws"]), len(shifts["powers"])),
+            index=shifts["laws"],
+            columns=shifts["powers"],
         ),
         verdict=content["verdict"],
         warnings=tuple(content["warnings"]),

@@ -8,7 +8,8 @@ from itertools import permutations
 import numpy as np
 from numpyro.distributions import Distribution
 
-from bayescale.answers.scores.evidence import Evidence, savage_dickey
+from bayescale.answers.scores.evidence import Evidence
+from bayescale.answers.scores.savage_dickey import savage_dickey
 from bayescale.fit import Fit
 from bayescale.law import AnyLaw
 from bayescale.studies.compare.comparable import alike
@@ -40,10 +41,12 @@ def nested(fits: Mapping[str, Fit], evidence: Mapping[str, Evidence]) -> tuple[t
 def pinned_in(pinned: AnyLaw, free: AnyLaw) -> tuple[str, float] | None:
     """The one constant that a law pins and another, else alike, leaves free with a prior of its own; and its value.
 
-    The Savage-Dickey ratio applies to such a pair.
+    The Savage-Dickey ratio applies to such a pair; laws with fields are not held to it.
     """
+    if pinned.latent or free.latent:
+        return None
     differ = [n for n in free.fields if n in free.free and n not in pinned.free]
-    if pinned.fields != free.fields or len(differ) != 1 or not alike(pinned, free, but=differ[0]):
+    if pinned.fields != free.fields or len(differ) != 1 or not alike(pinned.law, free.law, but=differ[0]):
         return None
     prior, value = getattr(free, differ[0]), getattr(pinned, differ[0])
     return (differ[0], float(value)) if isinstance(prior, Distribution) and isinstance(value, int | float) else None

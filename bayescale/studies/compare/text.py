@@ -24,19 +24,19 @@ def comparison_text(comparison: Compared) -> str:
         rows.append(
             (
                 str(name),
-                f"{row.log_evidence:.2f} +- {row.log_evidence_se:.2f}{mark}",
-                f"{row.log_bayes_factor:.2f}",
-                probability_text(row.probability),
-                f"{row.elpd_loo:.1f} +- {row.elpd_loo_se:.1f}",
-                f"{row.weight:.2f}",
-                "" if np.isnan(row.elpd_lfo) else f"{row.elpd_lfo:.1f} +- {row.elpd_lfo_se:.1f}",
+                "" if np.isnan(row.log_evidence) else f"{row.log_evidence:.2f} +- {row.log_evidence_se:.2f}{mark}",
+                "" if np.isnan(row.log_bayes_factor) else f"{row.log_bayes_factor:.2f}",
+                "" if np.isnan(row.probability) else probability_text(row.probability),
+                "" if np.isnan(row.elpd_loo) else f"{row.elpd_loo:.1f} +- {row.elpd_loo_se:.1f}",
+                "" if np.isnan(row.weight) else f"{row.weight:.2f}",
+                "" if np.isnan(row.elpd_holdout) else f"{row.elpd_holdout:.1f} +- {row.elpd_holdout_se:.1f}",
                 f"{row.sigma:.3g}",
                 "" if np.isnan(row.nu) else f"{row.nu:.2g}",
                 f"{row.r2:.4f}",
                 _seconds(row.seconds),
             )
         )
-    header: tuple[str, ...] = ("law", "log evidence", "log BF", "probability", "elpd loo", "stacking", "elpd largest")
+    header: tuple[str, ...] = ("law", "log evidence", "log BF", "probability", "elpd loo", "stacking", "elpd holdout")
     header += ("sigma", "nu", "R2", "s")
     lines = [printable(f"{len(comparison.table)} laws on {comparison.rows} rows of {fit.runs.source}"), ""]
     lines += [line.removeprefix("  - ").removeprefix("    ") for line in wrapped((comparison.verdict,))]
@@ -52,7 +52,8 @@ def average_text(comparison: Compared, rule: str, table: pd.DataFrame) -> str:
     """What an average is over, and how much of its variance lies between the laws."""
     shares = law_weights(comparison, rule)
     over = ", ".join(f"{n} {w:.3f}" for n, w in sorted(shares.items(), key=lambda item: -item[1]))
-    between = table["sd_between"] ** 2 / table["sd"] ** 2
+    known = table[table["sd"].notna()]  # a new run has no variance
+    between = known["sd_between"] ** 2 / known["sd"] ** 2
     span = f"{between.min():.0%} to {between.max():.0%}" if len(between) > 1 else f"{between.iloc[0]:.0%}"
     return f"Averaged by {rule} over {over}; {span} of the variance lies between laws."
 
