@@ -180,9 +180,9 @@ def test_laws_of_schedules_are_sound(name: str) -> None:
         "S": np.array([centre_of(inputs, "loss", observed).S]),
         "schedule": np.array([KINDS["constant"]], dtype=object),
     }
-    from bayescale.runs.schedule import as_numbers
+    from bayescale.runs.features import encoded
 
-    loss = np.asarray(target.curve(target.constants_at(z, data), as_numbers(middle)))[:, 0]
+    loss = np.asarray(target.curve(target.constants_at(z, data), encoded(middle)))[:, 0]
     low, high = np.quantile(loss / 2.7, [0.05, 0.95])
     assert 0.2 < low < 1 < high < 5
     drawn = law.drawn({n: x[0] for n, x in target.constants_at(z[:1], data).items() if n in law.fields})

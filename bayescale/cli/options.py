@@ -194,7 +194,9 @@ def grouping_columns(found: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _input(name: str, text: str) -> Any:
-    if name == "schedule":
+    from bayescale.runs.features import feature_of
+
+    if not feature_of(name).numeric:
         return [part.strip() for part in text.split(",")]
     return Numbers(name).convert(text, None, None)
 
