@@ -20,7 +20,7 @@ import numpy as np
 from arviz_stats.base import array_stats
 
 from bayescale.fit import fit
-from bayescale.posterior.policy import sample
+from bayescale.posterior.sampling import sample
 from bayescale.studies.calibrate import calibrate
 from bayescale.studies.compare import compare
 from bayescale.studies.downstream import fit_downstream

@@ -22,10 +22,11 @@ from bayescale.models import Chinchilla, KaplanN, PowerLawN
 from bayescale.posterior.density import target_of
 from bayescale.posterior.samples import Effort
 from bayescale.posterior.sampling import sample, sample_many
-from bayescale.studies.calibrate import Calibration, bands, calibrate, collected, simulate
+from bayescale.studies.calibrate import Calibration, bands, calibrate, collected
 from bayescale.studies.calibrate.design import design_of
 from bayescale.studies.calibrate.file import read_results
-from bayescale.studies.calibrate.simulate import Setting, ranked
+from bayescale.studies.calibrate.ranks import _rank_of, ranked
+from bayescale.studies.calibrate.simulate import Setting, simulated
 
 module = importlib.import_module("bayescale.studies.calibrate")
 QUICK = {"method": "laplace", "refit": False, "rows": 32}
@@ -198,9 +199,9 @@ def test_the_batch_draws_what_a_fit_draws() -> None:
     design = design_of(law, rows=24)
     setting = Setting(law, StudentT(), design, 3)
     target = setting.target
-    simulated = simulate._simulate(setting, range(8))
-    tables = [setting.table(s.observed) for s in simulated]
-    done = sample_many(target, tables, [s.seed for s in simulated], effort=Effort(draws=500))
+    sets = simulated(setting, range(8))
+    tables = [setting.table(s.observed) for s in sets]
+    done = sample_many(target, tables, [s.seed for s in sets], effort=Effort(draws=500))
     assert sum(d.method == "nuts" and not d.failures for d in done) >= 6
     z = []
     for d, table in zip(done, tables, strict=True):
@@ -248,10 +249,10 @@ def test_the_result(short: Calibration) -> None:
 
 def test_ranks_break_ties_at_random() -> None:
     rng = np.random.default_rng(0)
-    ranks = [simulate._rank_of(1.0, np.ones(9), rng) for _ in range(2000)]
+    ranks = [_rank_of(1.0, np.ones(9), rng) for _ in range(2000)]
     assert 0 < min(ranks) < 0.01 and 0.99 < max(ranks) < 1 and np.mean(ranks) == pytest.approx(0.5, abs=0.03)
-    assert 0.5 < simulate._rank_of(0.5, np.linspace(-0.5, 0.49, 9), rng) < 1
-    assert 0.9 < simulate._rank_of(9.0, np.arange(9.0) - 1, rng) < 1
+    assert 0.5 < _rank_of(0.5, np.linspace(-0.5, 0.49, 9), rng) < 1
+    assert 0.9 < _rank_of(9.0, np.arange(9.0) - 1, rng) < 1
 
 
 def test_allocations_are_ranked() -> None:
@@ -366,7 +367,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
 
 def test_the_command_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("kaplan_x") == 2 and "there is no law 'kaplan_x'" in capsys.readouterr().err
-    assert status("kaplan_n", "--where", "a=1") == 2 and "choose from the table of --runs" in capsys.readouterr().err
+    assert status("kaplan_n", "--where", "a=1") == 2 and "choose from the table DATA" in capsys.readouterr().err
     assert status("kaplan_n", "--centre", "loss=x") == 2 and "'x' is not a number" in capsys.readouterr().err
 
 
