@@ -169,10 +169,10 @@ def further(pooled: dict[str, Calibration], centred: dict[str, dict[str, Calibra
         *HEADER,
         *(row(name, one) for name, one in pooled.items()),
         "",
-        "`fit` states priors at the median loss of the table that it is given, which sees the data twice; above, priors "
-        "are at a fixed place. Here the same simulated tables have priors at a fixed place and at each table's own centre "
-        "(`bayescale calibrate kaplan_n --centre table`): how often central intervals hold the truth, and *off*, the mean "
-        "rank less one half.",
+        "`fit` states priors at the median loss of the table that it is given, which sees the data twice; above, "
+        "priors are at a fixed place. Here the same simulated tables have priors at a fixed place and at each table's "
+        "own centre (`bayescale calibrate kaplan_n --centre table`): how often central intervals hold the truth, and "
+        "*off*, the mean rank less one half.",
         "",
         "| law | quantity | 50 %, fixed | own | 90 %, fixed | own | off, fixed | own |",
         "|---|---|---|---|---|---|---|---|",
