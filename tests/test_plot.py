@@ -25,7 +25,7 @@ from bayescale.plot.isoflop import _budgets
 from bayescale.plot.kinds import DIAGNOSTICS, kinds_of
 from bayescale.plot.predictive import predictive_probabilities
 from bayescale.studies.calibrate.file import append_results, begin_results
-from bayescale.studies.calibrate.simulate import Ranked
+from bayescale.studies.calibrate.ranks import Ranked
 from bayescale.studies.compare import COLUMNS, Comparison
 
 

@@ -190,7 +190,7 @@ def test_files_keep_groups(pool_fit: Fit, tmp_path: Path) -> None:
     assert again.runs.inputs["corpus"].tolist() == pool_fit.runs.inputs["corpus"].tolist()
     with pytest.raises(bs.UsageError, match="is pooled already"):
         fit(again.law, families())
-    with pytest.raises(bs.UsageError, match="calibrate power_law_n itself"):
+    with pytest.raises(bs.UsageError, match="pooled already; give calibrate the law itself"):
         bs.calibrate(again.law, families())
 
 

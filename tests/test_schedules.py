@@ -329,7 +329,7 @@ def test_tables_without_runs_to_go_along() -> None:
     twice = pd.concat([table, table.iloc[[4]].assign(loss=3.0)], ignore_index=True)
     with pytest.raises(DataError, match=r"run constant has two rows at S = 4500 \(rows 4 and 60\)"):
         bs.fit("annealing", twice, likelihood="ar1")
-    with pytest.raises(UsageError, match="simulated tables have no runs whose rows follow one another: ar1"):
+    with pytest.raises(DataError, match="a law of S or D; the law takes N"):
         bs.calibrate("kaplan_n", simulations=20, likelihood="ar1")
     runs = pd.DataFrame({"run": ["a", "a", "b", "b"], "N": [1e6, 2e6, 3e6, 4e6], "loss": [3.0, 2.9, 2.8, 2.7]})
     with pytest.raises(DataError, match="a law of S or D; the law takes N"):

@@ -141,6 +141,13 @@ likelihood_option = click.option(
     show_default=True,
     help="student_t, normal, laplace, or ar1 for rows along a run.",
 )
+pool_option = click.option(
+    "--pool",
+    type=Pair(),
+    multiple=True,
+    metavar="COLUMN=NAMES",
+    help="Constants that vary by a column: corpus=E,A; run=loss for effects of runs.",
+)
 method_option = click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
 
 
@@ -161,6 +168,14 @@ def table_options(function: F) -> F:
         metavar="NAME=COLUMN",
         help="Which column of the table is N, D, loss, error, ...: N=params, 'N=params (M)*1e6', 'loss=log(ppl)'.",
     )(function)
+
+
+def pool_from(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
+    """What varies by each column, as `fit` takes it."""
+    found: dict[str, list[str]] = {}
+    for column, names in pairs:
+        found.setdefault(column, []).extend(n.strip() for n in names.split(",") if n.strip())
+    return found or None
 
 
 def input_options(function: F) -> F:
