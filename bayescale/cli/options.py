@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.cli import PRINTED
 from bayescale.errors import DataError, UsageError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -282,10 +282,6 @@ def check_writable(output: str) -> None:
 def say(message: str) -> None:
     """A sentence on standard error; what it quotes from data cannot steer the terminal."""
     click.echo(printable(f"bayescale: {message}"), err=True)
-
-
-PRINTED: ContextVar[bool] = ContextVar("printed", default=False)
-"""Whether a command has written its JSON object: what fails after it writes no second one."""
 
 
 def print_json(content: dict[str, Any]) -> None:

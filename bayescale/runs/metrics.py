@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from bayescale.errors import DataError, in_words
 from bayescale.runs.columns import Claim
@@ -52,11 +52,11 @@ def refuse_rising(
     scale = {n: np.log(x) for n, x in points.items() if n in ("N", "D", "C", "S", "U") and (np.asarray(x) > 0).all()}
     if metric not in ("loss", "error") or not scale or set(scale) != set(points) or len(observed) < 4:
         return
-    ranks = rankdata(observed)
+    ranks = _ranks(observed)
     if np.ptp(ranks) == 0:
         return
-    together = _correlation(rankdata(sum(scale.values())), ranks)
-    apart = [_correlation(rankdata(x), ranks) for x in scale.values() if np.ptp(x) > 0]
+    together = _correlation(_ranks(np.sum(list(scale.values()), axis=0)), ranks)
+    apart = [_correlation(_ranks(x), ranks) for x in scale.values() if np.ptp(x) > 0]
     certain = min(0.9, RISING / np.sqrt(len(observed) - 1))
     if together < certain or min(apart, default=1.0) < -0.1:
         return
@@ -77,6 +77,10 @@ def _turned(column: str, observed: Array, metric: str) -> str:
         return f"Of an accuracy the error rate is fitted: {accuracy} (or {error})"
     turned = in_words("columns={'loss': 'K - " + column + "'}", f"--column 'loss=K - {column}'")
     return f"Turn it over, with K what it cannot exceed: {turned}"
+
+
+def _ranks(x: Array) -> Array:
+    return np.asarray(pd.Series(x).rank(), dtype=np.float64)
 
 
 def _correlation(a: Array, b: Array) -> float:

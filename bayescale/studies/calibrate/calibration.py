@@ -186,7 +186,7 @@ def calibration_text(found: Calibration) -> str:
 
 
 def _rank_rows(found: Calibration) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, row in found.summary.iterrows():
         mark = "" if row.inside else "outside the band" if row.passed else "FAILED"
         rows.append((str(name), f"{row.deviation:+.3f}", f"{row.excess:.2f}", f"{row.p:.2g}", mark))
@@ -194,7 +194,7 @@ def _rank_rows(found: Calibration) -> tuple[tuple[str, ...], list[tuple[str, ...
 
 
 def _coverage_rows(found: Calibration) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, row in found.coverage.iterrows():
         held = (f"{row[f'held_{m * 100:.0f}']:.1%}" for m in MASSES)
         rows.append((str(name), *held, f"{row.off:+.3f}", f"{row.p:.2g}", "" if row.passed else "FAILED"))
