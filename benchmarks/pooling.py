@@ -24,7 +24,7 @@ from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla
 from bayescale.posterior.data import centre_of, data_of
 from bayescale.posterior.density import target_of
-from bayescale.posterior.samples import Samples
+from bayescale.posterior.samples import Effort, Samples
 from bayescale.posterior.sampling import sample_many
 from bayescale.runs import observations
 
@@ -32,6 +32,8 @@ POPULATION = {"E": 1.75, "A": 400.0, "alpha": 0.34, "B": 430.0, "beta": 0.285}
 SPREADS = {"E": 0.12, "A": 0.08, "B": 0.06}
 """In the coordinates in which the constants vary: the logit of E's share of the loss, the logs of the others'."""
 SIGMA, BUDGET, MASS, BLOCK = 0.004, 1e24, 0.9, 20
+EFFORT = Effort(draws=250, limit=4000)
+"""Draws a chain to begin with: sampling goes on until the checks of every fit pass."""
 
 
 def simulated(rng: np.random.Generator, groups: int, rows: int) -> tuple[pd.DataFrame, list[dict[str, float]]]:
@@ -94,7 +96,7 @@ def main() -> None:
             spec, rows = by_groups(law, runs, table, {"mix": list(SPREADS)})
             data.append(data_of(rows, centre_of(runs.inputs, "loss", runs.observed), "loss", StudentT()))
         target = target_of(spec, StudentT())
-        for samples, constants in zip(sample_many(target, data, list(seeds)), truths, strict=True):
+        for samples, constants in zip(sample_many(target, data, list(seeds), effort=EFFORT), truths, strict=True):
             if samples.failures:
                 refused += 1
                 print("refused:", samples.failures[0], flush=True)

@@ -79,8 +79,9 @@ def test_downloads_give_the_tidy_table(name: str, originals: Path) -> None:
     if name == "gemstones":
         tidy = tidy[tidy["subset"] != "slim_chinchilla"].reset_index(drop=True)  # no plain original
         tidy["run"] = tidy["run_name"]
-    if name == "mpl":
+    if "step" in tidy:
         tidy["S"] = tidy["step"].astype(float)
+    if name == "mpl":
         tidy = tidy.drop(columns=["D", "C"])
     if name == "routing":
         tidy["run"] = tidy["run"].astype(str)

@@ -56,8 +56,8 @@ def with_feature(feature: str, likelihood: str) -> pd.DataFrame:
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_whole_way(likelihood: str, feature: str, tmp_path: Path) -> None:
     table = with_feature(feature, likelihood)
-    pool = {"mix": ["alpha"]} if feature == "pool" else None
-    method = "nuts" if pool else "laplace"  # a spread is no matter for the quick method
+    pool = {"mix": ["D_c"]} if feature == "pool" else None
+    method = "nuts" if pool or likelihood == "laplace" else "laplace"  # spreads and kinks are none for the quick method
     noise = scatter(likelihood)
     found, other = (fit(LAW, table, likelihood=noise, pool=pool, method=method, seed=s) for s in (0, 1))
     assert found.converged and other.converged, found.failures + other.failures
