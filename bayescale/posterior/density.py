@@ -15,7 +15,7 @@ from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 from numpyro.infer.util import log_density
 
-from bayescale.compiled import TRACING, Program
+from bayescale.compiled import TRACING, Program, in_blocks
 from bayescale.law import Centre, Stated, at_rows
 from bayescale.law.law import at_point
 from bayescale.law.own_code import users_code
@@ -360,21 +360,6 @@ class Target:
         found = in_blocks(self.constants, (z.reshape(-1, z.shape[-1]), fresh), data)
         order = [n for n in (*self.law.fields, *found) if n in found]
         return {n: found[n].reshape(*z.shape[:-1], *found[n].shape[1:]) for n in dict.fromkeys(order)}
-
-
-def in_blocks(program: Program, points: Any, *rest: Any, size: int = 1000) -> Any:
-    """A program's results at n points, in blocks of one size so that it compiles once; each leaf has n rows."""
-    count = len(jax.tree.leaves(points)[0])
-
-    def block(start: int) -> Any:
-        def filled(x: np.ndarray) -> np.ndarray:
-            part = x[start : start + size]
-            return np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
-
-        return jax.tree.map(np.asarray, program(jax.tree.map(filled, points), *rest))
-
-    parts = [block(start) for start in range(0, count, size)]
-    return jax.tree.map(lambda *x: np.concatenate(x)[:count], *parts)
 
 
 def batch_size(data: Data) -> int:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bayescale.compiled import in_blocks
 from bayescale.posterior import nuts
 from bayescale.posterior.coordinates import Coordinates
 from bayescale.posterior.data import Data
-from bayescale.posterior.density import Target, in_blocks
+from bayescale.posterior.density import Target
 from bayescale.posterior.fields import conditioning, settled_modes
 from bayescale.posterior.importance import Weighted, importance_sample
 from bayescale.posterior.mode import Mode, find_modes, straightened

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from bayescale.compiled import cores
+from bayescale.compiled import cores, in_blocks
 from bayescale.posterior import nuts
 from bayescale.posterior.data import Data
-from bayescale.posterior.density import PRIOR_DRAWS, Target, in_blocks
+from bayescale.posterior.density import PRIOR_DRAWS, Target
 from bayescale.posterior.importance import Weighted
 from bayescale.posterior.mode import Mode
 from bayescale.posterior.policy import Attempt, Attempts, Proposal, attempts, propose
