@@ -129,10 +129,10 @@ main(["fit", "runs.csv", "-o", "fit.nc"])
 
 
 FIT = """
-import json, sys, bayescale as bs
+import json, sys, time, bayescale as bs
 from pathlib import Path
 while len(sys.argv) > 1 and not Path(sys.argv[1]).exists():
-    pass
+    time.sleep(0.01)
 found = bs.fit("chinchilla", "palm2", method="laplace")
 print(json.dumps({n: float(x.mean()) for n, x in found.constants.items()}))
 """
