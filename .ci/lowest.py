@@ -8,5 +8,7 @@ EXTRAS = ("parquet", "plot")
 
 project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 extras = [r for extra in EXTRAS for r in project["optional-dependencies"][extra]]
-bounds = [re.match(r"([\w-]+)(?:\[.*\])?>=([\w.]+)", requirement) for requirement in (*project["dependencies"], *extras)]
+bounds = [
+    re.match(r"([\w-]+)(?:\[.*\])?>=([\w.]+)", requirement) for requirement in (*project["dependencies"], *extras)
+]
 print("\n".join(sorted({f"{name}=={bound}" for name, bound in (found.groups() for found in bounds)})))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from conftest import EVERY
 from independent import TWINS, Beta, HalfNormal, Normal, Posterior
+from randomness import WITHIN, mean_error
 from scipy import special, stats
 
 from bayescale.fit import fit
@@ -17,10 +18,7 @@ from bayescale.law import laws
 from bayescale.likelihood import likelihood_from
 from bayescale.posterior.compiled import Program
 from bayescale.posterior.density import Target, centre_of, padded
-from bayescale.posterior.diagnostics import ess_mean
 
-WITHIN = 4.5
-"""Monte Carlo errors: of 700 comparisons 0.005 are beyond by chance."""
 PRECISE = 0.06
 """Of a posterior sd: a comparison whose errors are larger could not tell two posteriors apart."""
 
@@ -146,7 +144,7 @@ def test_the_posteriors_agree(name: str, change: dict[str, Any]) -> None:
         for label, of in statistics.items():
             here, there = of(ours), of(theirs)
             mean, error = ensemble.mean(there)
-            total = np.hypot(error, here.std() / np.sqrt(min(ess_mean(here), here.size)))
+            total = np.hypot(error, mean_error(here))
             if label == "mean":
                 assert total < PRECISE, (constant, total)
             compared[constant, label] = (here.mean() - mean) / total
