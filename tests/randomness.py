@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arviz_stats.base import array_stats
 
 from bayescale.fit import fit
+from bayescale.posterior.diagnostics import ess_mean
 from bayescale.posterior.sampling import sample
 from bayescale.studies.calibrate import calibrate
 from bayescale.studies.compare import compare
@@ -32,13 +32,13 @@ WITHIN = 4.5
 
 
 def mean_error(draws: np.ndarray) -> float:
-    """Standard error of the mean of draws, shape (chain, draw)."""
-    return float(array_stats.mcse(draws, method="mean"))
+    """Monte Carlo error of the mean of draws, shape (chain, draw), by their effective size.
 
-
-def quantile_error(draws: np.ndarray, q: float) -> float:
-    """Standard error of the quantile `q` of draws, shape (chain, draw)."""
-    return float(array_stats.mcse(draws, method="quantile", prob=q))
+    Of ``draws < cut`` it is the error of the share below a cut, which is how quantiles are compared: a quantile itself
+    is as uncertain as the density around it is low.
+    """
+    values = np.asarray(draws, float)
+    return float(values.std() / np.sqrt(min(ess_mean(values), values.size)))
 
 
 def _shifted(generator: Callable[..., np.random.Generator]) -> Callable[..., np.random.Generator]:

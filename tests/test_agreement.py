@@ -1,25 +1,25 @@
-"""Agreement: every law's posterior against the same model written again in NumPy and sampled by emcee."""
+"""Agreement with every law written again in NumPy: the same density, and the same posterior by emcee on five shapes."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import EVERY
 from independent import TWINS, Beta, HalfNormal, Normal, Posterior
+from randomness import WITHIN, mean_error
 from scipy import special, stats
 
 from bayescale.catalogue import laws
+from bayescale.compiled import Program
 from bayescale.fit import fit
 from bayescale.likelihood import likelihood_from
 from bayescale.posterior.data import centre_of, padded
-from bayescale.posterior.density import target_of
-from bayescale.posterior.diagnostics import ess_mean
+from bayescale.posterior.density import Target
 
-WITHIN = 4.5
-"""Monte Carlo errors: of 700 comparisons 0.005 are beyond by chance."""
 PRECISE = 0.06
 """Of a posterior sd: a comparison whose errors are larger could not tell two posteriors apart."""
 
@@ -65,19 +65,30 @@ def test_the_densities_are_the_same_function(name: str, likelihood: str) -> None
         table[f"{twin.metric}_se"] = 0.01 * table[twin.metric] * np.linspace(0.1, 3, len(table[twin.metric]))
     posterior = Posterior(twin, table, likelihood)
     inputs, observed = posterior.inputs, table[twin.metric]
-    target = target_of(laws()[name](), likelihood_from(likelihood))
+    target = Target(laws()[name](), likelihood_from(likelihood))
     at = centre_of(inputs, twin.metric, observed)
     data = padded(inputs, observed, table.get(f"{twin.metric}_se"), at, twin.metric)
-    u = np.random.default_rng(5).normal(0, 0.8, (100, len(posterior.priors)))
+    u = np.random.default_rng(5).normal(0, 0.8, (256, len(posterior.priors)))
     z, log_jacobian = coordinates(target, posterior, u)
-    ours, theirs = target.evaluate(z, data)[0] + log_jacobian, posterior.log_posterior(u)
+    value, gradient, constants = everything(target)(z, data)
+    ours, theirs = np.asarray(value) + log_jacobian, posterior.log_posterior(u)
     finite = np.isfinite(theirs)  # a metric's law may go negative, where it has no density
-    assert np.array_equal(finite, np.isfinite(ours)) and finite.sum() > 30
+    assert np.array_equal(finite, np.isfinite(ours)) and finite.mean() >= (1.0 if twin.metric == "loss" else 0.3)
     difference = (ours - theirs)[finite]
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-8 * np.abs(theirs[finite]).max())
+    assert np.isfinite(np.asarray(gradient)[finite]).all() and np.all(np.any(np.asarray(gradient)[finite] != 0, axis=0))
     here = posterior.constants(u)
-    for constant, there in target.constants_at(z, data).items():
+    for constant, there in constants.items():
         np.testing.assert_allclose(here[constant], there, rtol=1e-9, err_msg=constant)
+
+
+def everything(target: Target) -> Program:
+    """The log density, its gradient and the constants at n points, as one program: each law has to compile it."""
+
+    def one(z: Any, data: Any) -> Any:
+        return *jax.value_and_grad(target.log_density)(z, data), target.constrain(z, data)
+
+    return Program(jax.vmap(one, in_axes=(0, None)), fast_code=False)
 
 
 def test_the_twins_scatter_is_scipys() -> None:
@@ -93,16 +104,21 @@ def test_the_twins_scatter_is_scipys() -> None:
         np.testing.assert_allclose(log_scatter(residual, scale, nu, name), distribution.logpdf(residual), rtol=1e-12)
 
 
-VARIED = [
+SHAPES: list[tuple[str, dict[str, Any]]] = [
     ("chinchilla", {"likelihood": "normal"}),
     ("power_law_n", {"likelihood": "laplace"}),
     ("kaplan_nd", {"se": True}),
+    ("error_sigmoid", {}),
+    ("m4", {}),
 ]
-CASES: list[tuple[str, dict[str, Any]]] = [*((name, {}) for name in TWINS), *VARIED]
+"""A curved ridge, a density with edges, errors of rows, a floor and a ceiling, a law that is an equation's solution.
+
+That the engine's density is each law's is shown above: what is left to show is that its draws follow a density.
+"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "change"), CASES, ids=lambda x: x if isinstance(x, str) else "-".join(x) or "default")
+@pytest.mark.parametrize(("name", "change"), SHAPES, ids=[n for n, _ in SHAPES])
 def test_the_posteriors_agree(name: str, change: dict[str, Any]) -> None:
     """Means, variances and 5 and 95 % quantiles of every constant, within the Monte Carlo errors of both."""
     twin, likelihood = TWINS[name], change.get("likelihood", "student_t")
@@ -129,7 +145,7 @@ def test_the_posteriors_agree(name: str, change: dict[str, Any]) -> None:
         for label, of in statistics.items():
             here, there = of(ours), of(theirs)
             mean, error = ensemble.mean(there)
-            total = np.hypot(error, here.std() / np.sqrt(min(ess_mean(here), here.size)))
+            total = np.hypot(error, mean_error(here))
             if label == "mean":
                 assert total < PRECISE, (constant, total)
             compared[constant, label] = (here.mean() - mean) / total

@@ -1,4 +1,4 @@
-"""The whole way of every registered law: fitted to simulated runs, predicted, allocated or refused, compared, saved."""
+"""The whole way of every registered law: fitted to simulated runs, predicted, allocated or refused, saved."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ import pytest
 from conftest import EVERY
 from independent import TWINS
 
+from bayescale.answers.predict import predict_draws
 from bayescale.catalogue import laws
 from bayescale.errors import UsageError
 from bayescale.fit import Fit, fit
 from bayescale.loading import load
-from bayescale.studies.compare import compare
+
+
+def between(truth: float, draws: np.ndarray) -> bool:
+    """Whether draws, shape (draw,), reach to a truth or to one sd from it.
+
+    Of some 250 quantities one is beyond a right posterior's thousands of draws once in twenty runs, and none is so far.
+    """
+    return bool(draws.min() - draws.std() < truth < draws.max() + draws.std())
 
 
 @pytest.mark.slow
@@ -24,31 +32,25 @@ def test_the_whole_way(name: str, tmp_path: Path) -> None:
     found = fit(name, pd.DataFrame(twin.table(11)))
     assert found.converged, found.failures
     assert law.formula() in str(found)
-    summary = found.summary(0.999)
     for constant, truth in twin.truth.items():
         if constant in law().free:
-            assert summary.loc[constant, "low"] < truth < summary.loc[constant, "high"], constant
+            assert between(truth, found.constants[constant].ravel()), constant
     point = {
         n: x[:2] if n == "schedule" else np.array([np.exp(np.log(x).mean()), 3 * x.max()])
         for n, x in twin.design.items()
     }
-    table = found.predict(interval=0.999, **point)
+    table = found.predict(**point)
     truth = twin.curve(dict(twin.truth), point)
-    curve = table[table["quantity"] == "mean_curve"]
-    assert (curve["low"].to_numpy() < truth).all() and (truth < curve["high"].to_numpy()).all()
+    curves = predict_draws(found, **point)["mean_curve"].to_numpy()
+    assert all(between(t, draws) for t, draws in zip(truth, curves.reshape(-1, len(truth)).T, strict=True))
     for quantity, needs in law.quantities().items():
         if not needs:
             assert np.isfinite(found.derive_draws(quantity)).all()
     _allocate_or_refuse(found)
-    other = fit(found.law, pd.DataFrame(twin.table(11)), likelihood="normal")
-    both = compare({name: found, "with normal scatter": other})
-    assert set(both.table.index) == {name, "with normal scatter"} and both.table["probability"].sum() == pytest.approx(
-        1
-    )
     found.save(tmp_path / "fit.nc")
     again = load(tmp_path / "fit.nc")
     assert isinstance(again, Fit) and str(again) == str(found)
-    pd.testing.assert_frame_equal(again.predict(interval=0.999, **point), table)
+    pd.testing.assert_frame_equal(again.predict(**point), table)
 
 
 def _allocate_or_refuse(found: Fit) -> None:

@@ -81,15 +81,15 @@ def test_bridge_gives_the_exact_answer_and_an_honest_error(
     model: Callable[[int, float], Case], correlation: float
 ) -> None:
     errors, stated = [], []
-    for seed in range(150):
+    for seed in range(80):
         log_density, draws, exact = model(seed, correlation)
         value, se = bridge(log_density, draws, seed=seed)
         errors.append(value - exact)
         stated.append(se)
-    assert abs(np.mean(errors)) <= 0.002
+    assert abs(np.mean(errors)) <= 4.5 * np.std(errors) / np.sqrt(80)
     assert np.quantile(np.abs(errors), 0.9) <= 0.01
-    # the spread of 150 errors is itself known to 6 %
-    assert 0.7 <= np.std(errors) / np.mean(stated) <= 1.3
+    # the spread of 80 errors is itself known to 8 %
+    assert 0.66 <= np.std(errors) / np.mean(stated) <= 1.36
 
 
 def test_through_the_engine_on_a_conjugate_law(exact: Any) -> None:

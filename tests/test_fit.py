@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from randomness import SHIFT
+from randomness import SHIFT, WITHIN, mean_error
 
 from bayescale import compiled as programs
 from bayescale.errors import DataError, NotConverged, UsageError
@@ -44,10 +44,9 @@ def test_the_seed_reproduces(small_fit: Fit, table: pd.DataFrame) -> None:
     assert np.array_equal(small_fit.samples.z, again.samples.z)
     assert small_fit.predict(N=1e9, D=1e10).equals(again.predict(N=1e9, D=1e10))
     assert not np.any(small_fit.samples.z == other.samples.z)
-    ess = min(q["ess_bulk"] for q in small_fit.samples.diagnostics.values())
     for n, x in small_fit.constants.items():
-        bound = 5 * np.sqrt(2 / ess) * max(x.std(), other.constants[n].std())
-        assert abs(x.mean() - other.constants[n].mean()) < bound, n
+        y = other.constants[n]
+        assert abs(x.mean() - y.mean()) < WITHIN * np.hypot(mean_error(x), mean_error(y)), n
 
 
 def test_a_second_fit_of_the_size_class_compiles_nothing(table: pd.DataFrame, simulate: Any) -> None:

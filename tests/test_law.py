@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
-from conftest import CENTRES, EVERY, SHIPPED, VALLEYS
+from conftest import CENTRES, SHIPPED
 from numpyro import handlers
 
 from bayescale.catalogue import law_from, laws
@@ -394,13 +392,7 @@ def test_the_centre_names_what_it_has() -> None:
         _ = centre.D
 
 
-# --- every law that ships -----------------------------------------------------------------------------------------
-
-
-@functools.cache
-def case(name: str) -> tuple[Target, Any]:
-    """A shipped law as a target, once: its programs take a second each to compile."""
-    return target_of(law_from(name))
+# --- laws as targets ----------------------------------------------------------------------------------------------
 
 
 def target_of(law: Law) -> tuple[Target, Any]:
@@ -408,97 +400,6 @@ def target_of(law: Law) -> tuple[Target, Any]:
     inputs = {n: CENTRES[n] * 10 ** rng.uniform(-1, 1, 40) for n in law.inputs}
     observed = np.full(40, CENTRES[law.metric])
     return Target(law, StudentT()), padded(inputs, observed, None, centre_of(inputs, law.metric, observed), law.metric)
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_prior_predictive_losses_look_like_losses(name: str) -> None:
-    """And other metrics stay within two decades of what was observed."""
-    target, data = case(name)
-    metric = target.law.metric
-    z = target.prior_draws(1000, 1, data)
-    centre = {n: np.full(16, data.centre.values[n]) for n in target.law.inputs}
-    loss = np.asarray(target.curve(target.constants_at(z, data), centre))[:, 0]
-    assert np.isfinite(loss).all()
-    low, high = np.quantile(loss / CENTRES[metric], [0.05, 0.95])
-    span = 5 if metric == "loss" else 100
-    assert 1 / span < low < 1 < high < span
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_gradients_are_finite_where_the_prior_lives(name: str) -> None:
-    target, data = case(name)
-    value, gradient = target.evaluate(target.prior_draws(1000, 2, data), data)
-    finite = np.isfinite(value)  # a metric's law may go negative, where it has no density
-    assert finite.all() if target.law.metric == "loss" else finite.mean() > 0.3
-    assert np.isfinite(gradient).all() and np.all(np.any(gradient != 0, axis=0))
-
-
-@pytest.mark.parametrize("name", [n for n in SHIPPED if laws()[n].metric == "loss" and n not in VALLEYS])
-def test_more_of_an_input_never_hurts(name: str) -> None:
-    target, data = case(name)
-    constants = target.constants_at(target.prior_draws(1000, 3, data), data)
-    for moving in target.law.inputs:
-        x = CENTRES[moving] * np.logspace(-2, 3, 16)
-        points = {n: x if n == moving else np.full(16, CENTRES[n]) for n in target.law.inputs}
-        loss = np.asarray(target.curve(constants, points))
-        rounding = 1e-12 * loss[:, 1:]  # of a loss that has reached its floor
-        assert np.all(np.diff(loss, axis=1) <= rounding) and np.mean(loss[:, -1] < loss[:, 0]) > 0.5
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_laws_are_pytrees(name: str) -> None:
-    target, data = case(name)
-    draws = {
-        n: v
-        for n, v in target.constants_at(target.prior_draws(1000, 4, data)[:3], data).items()
-        if n in target.law.fields
-    }
-    law = target.law.drawn(draws)
-    leaves, structure = jax.tree.flatten(law)
-    again = jax.tree.unflatten(structure, leaves)
-    assert type(again) is type(law) and dict(again.items()).keys() == set(law.fields)
-    point = {n: CENTRES[n] for n in law.inputs}
-    for i in range(3):
-        one = jax.tree.map(lambda leaf, i=i: leaf[i] if np.ndim(leaf) else leaf, law)
-        numbers = law_from(name).replace(**{n: float(v[i]) for n, v in draws.items()})
-        assert float(evaluate(one, **point)) == float(numbers(**point))
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_numpyros_handlers_work_on_the_model(name: str) -> None:
-    target, data = case(name)
-    with jax.enable_x64(True):
-        trace = handlers.trace(handlers.seed(target.model, 0)).get_trace(data)
-        latent = {n: s["value"] for n, s in trace.items() if s["type"] == "sample" and not s["is_observed"]}
-        assert set(latent) == set(target.sites) and trace[target.law.metric]["is_observed"]
-        again = handlers.trace(handlers.substitute(target.model, data=latent)).get_trace(data)
-        predictive = numpyro.infer.Predictive(target.model, num_samples=3)(jax.random.key(0), data, observe=False)
-    for n in target.law.fields:  # a stated constant is a deterministic site under its own name
-        if n in trace:
-            assert np.all(again[n]["value"] == trace[n]["value"])
-            assert predictive[n].shape == (3,)
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_prior_of_a_stated_constant_moves_with_the_centre(name: str) -> None:
-    """Scaling an input's unit changes critical constants, never the losses that they imply."""
-    law = law_from(name)
-    moved = {n: v * (1e3 if n in ("N", "D", "C", "U") else 1.0) for n, v in CENTRES.items()}
-    losses = []
-    for centre in (CENTRES, moved):
-        with jax.enable_x64(True), handlers.seed(rng_seed=5):
-            drawn = law.sample(Centre({n: centre[n] for n in (*law.inputs, law.metric)}))
-            losses.append(float(evaluate(drawn, **{n: centre[n] for n in law.inputs})))
-    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_every_law_says_where_it_is_from(name: str) -> None:
-    cls = laws()[name]
-    assert "arXiv" in cls.source() or "Kaplan et al. 2020" in cls.source() or "McCandlish et al. 2018" in cls.source()
-    left = cls.formula().split(" = ")[0]
-    assert all({"loss": "L"}.get(n, n) in left for n in cls.inputs)
-    assert all(set(values) <= set(cls.fields) for values in cls.published.values())
 
 
 def test_a_law_whose_priors_depend_on_one_another() -> None:

@@ -41,7 +41,6 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 FULL = """
 import os, resource, signal, sys
 import bayescale.fit
-from bayescale.cli import main
 
 found = bayescale.load("fit.nc")
 sys.modules["bayescale.fit"].fit = lambda *_, **__: found
@@ -97,7 +96,6 @@ def test_a_process_killed_while_it_writes_leaves_the_old_file(python: Any, saved
     old.write_bytes(b"the old file")
     script = """
 import os, signal, sys
-from pathlib import Path
 import bayescale as bs
 
 def half(path, content):
@@ -121,7 +119,6 @@ def test_an_interrupted_fit_keeps_the_old_file(table: pd.DataFrame, cache: str, 
     (tmp_path / "fit.nc").write_bytes(b"the old file")
     script = """
 import signal, sys, bayescale.fit
-from bayescale.cli import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 
@@ -145,10 +142,9 @@ main(["fit", "runs.csv", "-o", "fit.nc"])
 
 
 FIT = """
-import json, sys, bayescale as bs
-from pathlib import Path
+import json, sys, time, bayescale as bs
 while len(sys.argv) > 1 and not Path(sys.argv[1]).exists():
-    pass
+    time.sleep(0.01)
 found = bs.fit("chinchilla", "palm2", method="laplace")
 print(json.dumps({n: float(x.mean()) for n, x in found.constants.items()}))
 """

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from independent import TWINS, Ensemble, Posterior
+from randomness import WITHIN, mean_error
 
 from bayescale.catalogue import laws
 from bayescale.fit import fit
@@ -18,7 +19,6 @@ from bayescale.likelihood import StudentT
 from bayescale.models import BNSL, BNSL2, M3, M4, PowerLawD
 from bayescale.posterior.data import centre_of, padded
 from bayescale.posterior.density import target_of
-from bayescale.posterior.diagnostics import ess_mean
 from bayescale.runs import read_runs
 
 D = np.geomspace(1e-3, 1e30, 34)
@@ -170,19 +170,14 @@ def test_a_table_without_a_break_has_two_modes_and_the_right_posterior() -> None
         for level in (0.1, 0.5, 0.9):
             cut = np.quantile(theirs[name], level)
             here, there = ours[name] < cut, (theirs[name] < cut).reshape(chain.shape[:2]).astype(float)
-            error = np.hypot(np.sqrt(level * (1 - level) / effective(here)), Ensemble.mean(there)[1])
-            assert abs(here.mean() - level) < 4.5 * error and error < 0.03, (name, level, here.mean(), error)
+            error = np.hypot(mean_error(here), Ensemble.mean(there)[1])
+            assert abs(here.mean() - level) < WITHIN * error and error < 0.03, (name, level, here.mean(), error)
 
 
 def found_curve(found: Any, inputs: dict[str, np.ndarray]) -> np.ndarray:
     """The mean curve at one point, of every draw, shape (chain, draw)."""
     flat = {n: x.reshape(-1) for n, x in found.constants.items()}
     return np.asarray(found.target.curve(flat, inputs))[:, 0].reshape(found.constants["a"].shape)
-
-
-def effective(below: np.ndarray) -> float:
-    """Effective size of indicators, shape (chain, draw)."""
-    return max(float(ess_mean(below.astype(float))), 50.0)
 
 
 def test_evaluation_over_arrays() -> None:
