@@ -177,7 +177,7 @@ class Asked:
         if loss is not None and N is not None:
             raise UsageError("a model size in mind (N) is held against budgets (C), not against target losses")
         name, given = ("C", C) if loss is None else ("loss", loss)
-        values = checked_inputs("allocate", (name,), {name: given})[name].ravel()
+        values = checked_inputs("allocate", (name,), {name: given}, positive=True)[name].ravel()
         size = None
         if N is not None:
             size = checked_inputs("allocate", ("N",), {"N": N})["N"].ravel()

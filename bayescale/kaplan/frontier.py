@@ -24,7 +24,7 @@ def given(**inputs: Any) -> Any:
     """Inputs as arrays, refused where one is not positive and finite; traced ones as they are."""
     if any(isinstance(x, jax.Array) for x in inputs.values()):
         return tuple(inputs.values())
-    return tuple(x[()] for x in checked_inputs(OWNER, tuple(inputs), inputs).values())
+    return tuple(x[()] for x in checked_inputs(OWNER, tuple(inputs), inputs, positive=True).values())
 
 
 def positive_part(x: Any) -> Any:

@@ -40,7 +40,7 @@ def forward_flops(n_layer: Any, d_model: Any, n_ctx: Any, *, d_attn: Any = None,
     """
     N = parameters(n_layer, d_model, d_attn=d_attn, d_ff=d_ff)
     n_layer, _, d_attn, _ = _sizes(n_layer, d_model, d_attn, d_ff)
-    (n_ctx,) = checked_inputs(OWNER, ("n_ctx",), {"n_ctx": n_ctx}).values()
+    (n_ctx,) = checked_inputs(OWNER, ("n_ctx",), {"n_ctx": n_ctx}, positive=True).values()
     return 2 * N + 2 * n_layer * n_ctx * d_attn
 
 
@@ -64,7 +64,10 @@ def operations(
     sizes = _sizes(n_layer, d_model, d_attn, d_ff)
     layers, width, attention, inner = (float(x) for x in sizes)
     context, vocabulary = (
-        float(x) for x in checked_inputs(OWNER, ("n_ctx", "n_vocab"), {"n_ctx": n_ctx, "n_vocab": n_vocab}).values()
+        float(x)
+        for x in checked_inputs(
+            OWNER, ("n_ctx", "n_vocab"), {"n_ctx": n_ctx, "n_vocab": n_vocab}, positive=True
+        ).values()
     )
     qkv, project, feed = layers * width * 3 * attention, layers * attention * width, layers * 2 * width * inner
     mask = 2 * layers * context * attention
@@ -82,7 +85,7 @@ def operations(
 
 def training_flops(N: Any, D: Any) -> Any:
     """``C = 6 N D``, FLOPs, for D = B S tokens processed: two forward and four backward (section 2.1)."""
-    N, D = checked_inputs(OWNER, ("N", "D"), {"N": N, "D": D}).values()
+    N, D = checked_inputs(OWNER, ("N", "D"), {"N": N, "D": D}, positive=True).values()
     return FLOPS_PER_PARAMETER_TOKEN * N * D
 
 
@@ -104,7 +107,7 @@ def learning_rate(N: Any) -> Any:
     UsageError
         N is above 1e10, where the rule breaks down: it reaches zero.
     """
-    (N,) = checked_inputs(OWNER, ("N",), {"N": N}).values()
+    (N,) = checked_inputs(OWNER, ("N",), {"N": N}, positive=True).values()
     if np.any(N > 1e10):
         raise UsageError(
             f"the paper's learning rate holds up to N = 1e10, near which it reaches zero; found N = {np.max(N):g}"
@@ -116,4 +119,4 @@ def _sizes(n_layer: Any, d_model: Any, d_attn: Any, d_ff: Any) -> tuple[Any, ...
     given = {"n_layer": n_layer, "d_model": d_model}
     given["d_attn"] = d_model if d_attn is None else d_attn
     given["d_ff"] = 4 * np.asarray(d_model, float) if d_ff is None else d_ff
-    return tuple(checked_inputs(OWNER, tuple(given), given).values())
+    return tuple(checked_inputs(OWNER, tuple(given), given, positive=True).values())

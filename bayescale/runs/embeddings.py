@@ -43,7 +43,7 @@ def total_parameters(N: Any, *, omega: Any = OMEGA) -> Any:
     >>> f"{total_parameters(1e8):.4g}"
     '1.22e+08'
     """
-    N, omega = checked_inputs(OWNER, ("N", "omega"), {"N": N, "omega": omega}).values()
+    N, omega = checked_inputs(OWNER, ("N", "omega"), {"N": N, "omega": omega}, positive=True).values()
     return total(N, omega)[()]
 
 
@@ -67,7 +67,7 @@ def non_embedding_parameters(N_total: Any, *, omega: Any = OMEGA) -> Any:
     >>> f"{non_embedding_parameters(total_parameters(1e8)):.4g}"
     '1e+08'
     """
-    N, omega = checked_inputs(OWNER, ("N_total", "omega"), {"N_total": N_total, "omega": omega}).values()
+    N, omega = checked_inputs(OWNER, ("N_total", "omega"), {"N_total": N_total, "omega": omega}, positive=True).values()
     # x = N^(1/3) is the one real root of x^3 + omega x = N_total, here without cancellation
     x = 2 * np.sqrt(omega / 3) * np.sinh(np.arcsinh(1.5 * N / omega * np.sqrt(3 / omega)) / 3)
     return (x**3)[()]
@@ -97,5 +97,5 @@ def embedding_scale(vocabulary: Any, aspect_ratio: Any = 39.2) -> Any:
     '47481'
     """
     given = {"vocabulary": vocabulary, "aspect_ratio": aspect_ratio}
-    V, A = checked_inputs(OWNER, tuple(given), given).values()
+    V, A = checked_inputs(OWNER, tuple(given), given, positive=True).values()
     return (V * np.cbrt(A / 12))[()]

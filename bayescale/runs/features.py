@@ -27,8 +27,8 @@ class Feature:
     ----------
     numeric : bool
         Whether it lies on an axis.
-    wanted : str
-        What its values are, for messages.
+    noun, wanted : str
+        What a value is, and what it must be, for messages.
     shape : tuple of int
         Of a row, as programs read it.
     usable : callable
@@ -40,6 +40,7 @@ class Feature:
     """
 
     numeric: bool
+    noun: str
     wanted: str
     shape: tuple[int, ...]
     usable: Callable[[np.ndarray], np.ndarray]
@@ -59,7 +60,7 @@ class Feature:
         try:
             array = np.asarray(values, dtype=float)
         except (TypeError, ValueError):
-            raise UsageError(f"{name} must be a {self.wanted} number or an array of them, not {values!r}") from None
+            raise UsageError(f"{name} must be {self.noun} or an array of them, not {values!r}") from None
         bad = array[~self.usable(array)]
         if bad.size:
             raise UsageError(f"{name} must be {self.wanted}; found {bad.flat[0]}")
@@ -72,15 +73,22 @@ def _middle(values: np.ndarray) -> float:
 
 
 QUANTITY = Feature(
-    True, "positive and finite", (), lambda x: np.isfinite(x) & (x > 0), _middle, lambda x, inputs: np.asarray(x, float)
+    True,
+    "a positive number",
+    "positive and finite",
+    (),
+    lambda x: np.isfinite(x) & (x > 0),
+    _middle,
+    lambda x, inputs: np.asarray(x, float),
 )
 """A standard column, in its unit."""
 
-NUMBER = Feature(True, "finite", (), np.isfinite, _middle, lambda x, inputs: np.asarray(x, float))
+NUMBER = Feature(True, "a number", "finite", (), np.isfinite, _middle, lambda x, inputs: np.asarray(x, float))
 """A law's own input: zero and negative values are values."""
 
 SCHEDULE = Feature(
     False,
+    "a schedule",
     "a schedule",
     (NODES, 4),
     lambda x: np.ones(x.shape, bool),

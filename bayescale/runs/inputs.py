@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.runs.features import feature_of
+from bayescale.runs.features import QUANTITY, feature_of
 
 
-def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """`inputs` as float64 arrays in the order of `names`, or an error that says which one is wrong."""
+def checked_inputs(
+    law: str, names: tuple[str, ...], inputs: Mapping[str, Any], *, positive: bool = False
+) -> dict[str, np.ndarray]:
+    """`inputs` as float64 arrays in the order of `names`, or an error that says which one is wrong.
+
+    Standard columns are positive; so is every other input where `positive`.
+    """
     for name in inputs:
         if name not in names:
             raise UsageError(
@@ -22,7 +27,8 @@ def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) 
     for name in names:
         if name not in inputs:
             raise UsageError(f"law {law} needs {name}; its inputs are {', '.join(names)}")
-        arrays[name] = feature_of(name).read(name, inputs[name])
+        feature = QUANTITY if positive else feature_of(name)
+        arrays[name] = feature.read(name, inputs[name])
     try:
         np.broadcast_shapes(*(a.shape for a in arrays.values()))
     except ValueError:
