@@ -41,7 +41,7 @@ log(0.41/0.24) = 0.5 nat between two of them: nothing to a Bayes factor that dec
 with a prior that is stated outright, as one of your own may be, can be off by more. `centre=` states priors elsewhere, and
 `bs.compare` says where fits have different centres. Hold-outs state priors at the centre of the rows that are trained on, or
 at the `centre=` that was given; leaving rows out one at a time keeps the centre of all.
-"""
+"""  # noqa: E501
 
 
 def nested(target: Target, data: Data, *, live: int, steps: int, seed: int) -> dict[str, float]:

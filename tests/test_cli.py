@@ -295,10 +295,7 @@ def test_exact_duplicates_are_warned_of(cli: Cli, table: pd.DataFrame) -> None:
         (["predict", "nothing.nc", "--N", "1e9"], "there is no file 'nothing.nc'"),
         (["predict", "SAVED", "--N", "1e9"], "law chinchilla needs D; its inputs are N, D"),
         (["predict", "SAVED", "--N", "0", "--D", "1e9"], "numbers must be positive and finite"),
-        (
-            ["predict", "SAVED", "--N", "x", "--D", "1e9"],
-            "'x' is not a number, such as 7e9, 7B or 1.2*10^21; several are separated by commas",
-        ),
+        (["predict", "SAVED", "--N", "x", "--D", "1e9"], "'x' is not a number, such as 7e9, 7B or 1.2*10^21"),
         (["predict", "SAVED", "--N", "70B", "--D", "20,000"], "could be the number 20000 or a list"),
         (["predict", "SAVED", "--N", "70B", "--D", "1e21 FLOPs"], "is in FLOPs, and D counts training tokens"),
         (["fit", "palm2", "--where", "C"], "a condition is a column, one of = != < <= > >=, and a value"),

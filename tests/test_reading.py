@@ -116,7 +116,8 @@ def read_runs_text(text: str, **options: Any) -> pd.DataFrame:
 
 def test_suffixes(cli_fit: Fit) -> None:
     text = (
-        "model_size,tokens,loss\n70M,3B,2.927\n160M,3 billion,2.731\n410M,3B,2.604\n70M,30B,2.762\n160M,30B tokens,2.553\n"
+        "model_size,tokens,loss\n70M,3B,2.927\n160M,3 billion,2.731\n410M,3B,2.604\n70M,30B,2.762\n"
+        "160M,30B tokens,2.553\n"
         "1.4B,30B,2.216\n1.4B,0.3T,2.079\n6.9B,1.4T,1.882\n"
     )
     N = [7e7, 1.6e8, 4.1e8, 7e7, 1.6e8, 1.4e9, 1.4e9, 6.9e9]
@@ -209,8 +210,8 @@ def test_crashed_runs_are_filtered_before_cells_are_checked(cli_fit: Fit) -> Non
     assert refused.error["code"] == "bad_cells" and "--drop-bad leaves them out" in refused.err
     with pytest.raises(DataError, match=r"read_runs\(..., drop_bad=True\) leaves them out"):
         read_runs_text(text)
-    for given in ("State=finished", ["State=finished"], {"State": "finished"}):
-        runs = read_runs_text(text, where=given)
+    for condition in ("State=finished", ["State=finished"], {"State": "finished"}):
+        runs = read_runs_text(text, where=condition)
         assert len(runs) == 6 and runs.attrs["source"] == "text.csv where State=finished"
     assert cli_fit(text.replace("1e8", "x").replace("e9", "").replace("e8", ""), "--drop-bad").status == 1
 
@@ -399,10 +400,13 @@ def test_curves_that_died_or_diverged_are_named() -> None:
     [
         ("70M", 7e7), ("1.4T", 1.4e12), ("7b", 7e9), ("350k", 3.5e5), ("1e21 FLOPs", 1e21), ("1.3 billion", 1.3e9),
         ("2 million params", 2e6), ("10^21", 1e21), ("1.2×10²¹", 1.2e21), ("3.1·10^20", 3.1e20), ("2^20", 2.0**20),  # noqa: RUF001
+      
         (r"$1.2 \times 10^{21}$", 1.2e21), ("1.2 x 10**21", 1.2e21), ("40,000,000", 4e7), ("40.000.000", 4e7),
         ("40 000 000", 4e7), ("40\u202f000", 4e4), ("40'000'000", 4e7), ("1_000", 1e3), ("1,234.5", 1234.5),
-        ("1.234,5", 1234.5), ("0,52", 0.52), ("1,6e9", 1.6e9), ("3,521", 3521.0), ("8 %", 0.08), ("71.7 percent", 0.717),
+        ("1.234,5", 1234.5), ("0,52", 0.52), ("1,6e9", 1.6e9), ("3,521", 3521.0), ("8 %", 0.08), ("71.7 percent",
+        0.717),
         ("0.5 PF-days", 4.32e19), ("3 petaflop/s-days", 2.592e20), ("5 EFLOPs", 5e18), ("~7B", 7e9), ("−3", -3.0),  # noqa: RUF001
+      
     ],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text: str, value: float) -> None:
@@ -441,6 +445,7 @@ def test_sizes_in_names() -> None:
     [
         ("config.model.n_params", "N", 1), ("train/tokens_seen", "D", 1), ("eval/loss", "loss", 1), ("n", "N", 1),
         ("summary.val_loss", "loss", 1), ("Training compute (FLOP)", "C", 1), ("compute (×10^18 FLOPs)", "C", 1e18),  # noqa: RUF001
+      
         ("params (non-embedding)", "N", 1), ("Tokens, B", "D", 1e9), ("acc_pct", "accuracy", 0.01), ("model/N", "N", 1),
         ("compute (GPU-hours)", None, 1), ("config.d", None, 1), ("loss_2", None, 1), ("n_layers", None, 1),
         ("train_runtime", None, 1), ("params (5)", None, 1), ("group (B)", None, 1), ("size", None, 1),
@@ -492,8 +497,10 @@ def test_expressions_of_columns(expression: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     ("expression", "message"),
-    [("log(b)", "no column 'b'"), ("a.real*2", "neither a column"), ("__import__('os')*a", "function"), ("a*", "cannot"),
-     ("sin(a)*1", "no function sin"), ("a if a else 1-a", "neither"), ("a*'x'", "'x' is not a number"), ("(a)(a)", "no function a"),
+    [("log(b)", "no column 'b'"), ("a.real*2", "neither a column"), ("__import__('os')*a", "function"), ("a*",
+     "cannot"),
+     ("sin(a)*1", "no function sin"), ("a if a else 1-a", "neither"), ("a*'x'", "'x' is not a number"), ("(a)(a)",
+     "no function a"),
      ("log(a, a)", "neither"), ("a*" * 300 + "a", "too long"), ("10**400*a**9", "out of range")],
 )  # fmt: skip
 def test_what_is_no_expression(expression: str, message: str) -> None:
@@ -504,7 +511,8 @@ def test_what_is_no_expression(expression: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("condition", "rows"),
     [
-        ("D > 2e9", 6), ("D>=2B", 9), ("N = 400M", 3), ("N!=4e8", 6), ("loss < 3", 4), ("C > 1e20", 1), ("note = a = b", 3),
+        ("D > 2e9", 6), ("D>=2B", 9), ("N = 400M", 3), ("N!=4e8", 6), ("loss < 3", 4), ("C > 1e20", 1),
+        ("note = a = b", 3),
         ("note != a = b", 6), ("flag = true", 5), ("path/xs <= 3", 4), ("xs>5", 3),
     ],
 )  # fmt: skip
@@ -589,11 +597,16 @@ def test_a_fit_of_records(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # --- fuzzed -------------------------------------------------------------------------------------------------------
 
-HEADERS = ("N", "D", "loss", "params (M)", "tokens (B)", "eval/loss", "train/loss", "ppl", "bpb", "acc (%)", "error", "run",
-           "Step", "run1 - eval/loss", "run1 - eval/loss__MAX", "70M", "160M", "metric", "value", "config", "_step", "E",
-           "State", "compute (PF-days)", "batch_size", "loss_se", "a;b", '"', "", "N=1B", "x", "#params", "Unnamed: 0")  # fmt: skip
-CELLS = ("", "1e9", "70M", "3,5", "3.521", "1,234", "40,000,000", "2.5", "nan", "NaN", "inf", "-1", "0", "8 %", "x", "{}",
-         '{"a": 1}', "{'n_params': 1e9, 'loss': nan}", "1e400", "10^21", "True", "2026-08-01T10:00:00Z", "eval/loss", "\t",
+HEADERS = ("N", "D", "loss", "params (M)", "tokens (B)", "eval/loss", "train/loss", "ppl", "bpb", "acc (%)", "error",
+    "run",
+           "Step", "run1 - eval/loss", "run1 - eval/loss__MAX", "70M", "160M", "metric", "value", "config", "_step",
+           "E",
+           "State", "compute (PF-days)", "batch_size", "loss_se", "a;b", '"', "", "N=1B", "x", "#params",
+           "Unnamed: 0")  # fmt: skip
+CELLS = ("", "1e9", "70M", "3,5", "3.521", "1,234", "40,000,000", "2.5", "nan", "NaN", "inf", "-1", "0", "8 %", "x",
+    "{}",
+         '{"a": 1}', "{'n_params': 1e9, 'loss': nan}", "1e400", "10^21", "True", "2026-08-01T10:00:00Z", "eval/loss",
+         "\t",
          "0.5", "٣", "1e-320", "'", "1;2", "\x1b[31m", "\ufeff", "99", "10^9999", "9^9999")  # fmt: skip
 CONDITIONS = ("State=finished", "D>1e9", "N<1B", "loss!=nan", "=", "x", "C>0", "a<=b", "ppl<10%")
 EXPRESSIONS = (
@@ -666,7 +679,8 @@ json_values = st.recursive(
 
 @fuzzed
 @given(content=json_values, raw=st.binary(max_size=60), ending=st.sampled_from(
-    ["csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "csv.gz", "csv.zip", "json.bz2", "csv.xz", "dat"]))  # fmt: skip
+    ["csv", "tsv", "txt", "json", "jsonl", "parquet", "xlsx", "csv.gz", "csv.zip", "json.bz2", "csv.xz",
+    "dat"]))  # fmt: skip
 def test_any_file_is_read_or_refused(tmp_path: Path, content: Any, raw: bytes, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     path.write_bytes(raw)
@@ -684,3 +698,16 @@ def test_any_text_is_a_number_or_none(text: str) -> None:
         read = quantity(text, mark)
         assert read is None or isinstance(read.value, float)
     meaning(text)
+
+
+# --- codes --------------------------------------------------------------------------------------------------------
+
+
+def test_codes_are_those_that_are_documented() -> None:
+    root = Path(bs.__file__).parents[1]
+    page = (root / "docs" / "howto" / "table.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \| (.+) \|$", page, re.M)[-len(CODES) :] == list(CODES.items())
+    used = set()
+    for path in (root / "bayescale").rglob("*.py"):
+        used |= set(re.findall(r'code="(\w+)"', path.read_text(encoding="utf-8")))
+    assert used <= set(CODES)

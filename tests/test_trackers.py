@@ -38,10 +38,12 @@ def test_a_table_of_runs() -> None:
     text = (
         '"Name","State","Notes","User","Tags","Created","Runtime","Sweep","n_params","optimizer.lr","tokens","eval/loss",'
         '"train/loss"\n'
-        '"g-70m","finished","-","ann","","2026-01-01T00:00:00.000Z","3600","","70000000","0.001","2000000000","3.4","3.5"\n'
-        '"g-160m","finished","-","ann","a, b","2026-01-01T00:00:00.000Z","3600","","160000000","0.001","4000000000","3.1",'
+        '"'
+        'g-70m","finished","-","ann","","2026-01-01T00:00:00.000Z","3600","","70000000","0.001","2000000000","3.4","3.5"\n'
+        '"g-160m","finished","","ann","a, b","2026-01-01T00:00:00Z","3600","","160000000","0.001","4000000000","3.1",'
         '"3.2"\n'
-        '"g-410m","finished","-","ann","","2026-01-01T00:00:00.000Z","3600","","410000000","0.001","8000000000","2.8","2.9"\n'
+        '"'
+        'g-410m","finished","-","ann","","2026-01-01T00:00:00.000Z","3600","","410000000","0.001","8000000000","2.8","2.9"\n'
         '"g-1b","crashed","-","ann","","2026-01-01T00:00:00.000Z","36","","1000000000","0.001","","",""\n'
     )
     check(read(text, where="State=finished"))
@@ -61,7 +63,7 @@ def test_runs_by_the_programming_interface() -> None:
     check(read_runs("project.csv"))
     rows[1]["summary"] = rows[1]["summary"].replace("3.1", "nan")
     check(read_runs(rows, drop_bad=True), N[::2], D[::2], LOSS[::2])
-    nested = [{"config": {"model": {"n_params": n}}, "summary": {"eval/loss": y, "train/tokens": d}, "state": "finished"}
+    nested = [{"config": {"model": {"n_params": n}}, "summary": {"eval/loss": y, "train/tokens": d}, "state": "x"}
               for n, d, y in zip(N, D, LOSS, strict=True)]  # fmt: skip
     check(read(json.dumps(nested), "runs.json"))
     check(read("\n".join(map(json.dumps, nested)), "runs.jsonl"))
@@ -73,7 +75,8 @@ def test_a_chart() -> None:
     text = (
         '"Step","g-70m - eval/loss","g-70m - eval/loss__MIN","g-70m - eval/loss__MAX","g-160m - eval/loss",'
         '"g-160m - eval/loss__MIN","g-160m - eval/loss__MAX"\n'
-        '"100","3.9","3.9","3.9","3.8","3.8","3.8"\n"200","3.6","3.6","3.6","","",""\n"300","3.4","3.4","3.4","3.1","3.1","3.1"\n'
+        '"100","3.9","3.9","3.9","3.8","3.8","3.8"\n"200","3.6","3.6","3.6","","",""\n'
+        '"300","3.4","3.4","3.4","3.1","3.1","3.1"\n'
     )
     runs = read(text, columns={"N": "size(run)", "D": "Step*2^19"})
     check(runs, [7e7] * 3 + [1.6e8] * 2, [x * 2**19 for x in (100, 200, 300, 100, 300)], [3.9, 3.6, 3.4, 3.8, 3.1])
@@ -132,7 +135,8 @@ def test_searched_runs() -> None:
     """MLflow's search_runs: metrics., params. and tags., parameters as text."""
     text = (
         "run_id,experiment_id,status,artifact_uri,metrics.eval_loss,metrics.train_loss,params.n_params,params.n_tokens,"
-        "tags.mlflow.runName\nab,1,FINISHED,s3://x,3.4,3.5,70000000,2000000000,r1\ncd,1,FINISHED,s3://y,3.1,3.2,160M,4B,r2\n"
+        "tags.mlflow.runName\nab,1,FINISHED,s3://x,3.4,3.5,70000000,2000000000,r1\n"
+        "cd,1,FINISHED,s3://y,3.1,3.2,160M,4B,r2\n"
         "ef,1,FINISHED,s3://z,2.8,2.9,410M,8B,r3\n"
     )
     runs = read(text, where="status = FINISHED")
@@ -188,7 +192,10 @@ def test_curves_by_run() -> None:
 
 def test_a_log_of_lines() -> None:
     """One object a line, as training scripts write it, with NaN where a run broke."""
-    text = '{"n_params": 7e7, "tokens_seen": 2e9, "val": {"loss": 3.4}}\n{"n_params": 7e7, "tokens_seen": 4e9, "val": {"loss": NaN}}\n'
+    text = (
+        '{"n_params": 7e7, "tokens_seen": 2e9, "val": {"loss": 3.4}}\n'
+        '{"n_params": 7e7, "tokens_seen": 4e9, "val": {"loss": NaN}}\n'
+    )
     assert read(text, "log.jsonl", drop_bad=True)["loss"].tolist() == [3.4]
 
 
@@ -216,7 +223,10 @@ def test_a_grid_is_not_seen_where_there_is_none() -> None:
 
 def test_a_spreadsheet_in_german() -> None:
     """Excel's CSV: a separator line, semicolons, decimal commas, thousands with points, a BOM."""
-    text = "\ufeffsep=;\r\nparams;tokens;loss;lr\r\n70.000.000;2.000.000.000;3,40;0,001\r\n1,6e8;4.000.000.000;3,1;0,001\r\n410.000.000;8.000.000.000;2,8;0,002\r\n"
+    text = (
+        "\ufeffsep=;\r\nparams;tokens;loss;lr\r\n70.000.000;2.000.000.000;3,40;0,001\r\n"
+        "1,6e8;4.000.000.000;3,1;0,001\r\n410.000.000;8.000.000.000;2,8;0,002\r\n"
+    )
     runs = read(text)
     check(runs)
     assert runs["lr"].tolist() == [0.001, 0.001, 0.002]
@@ -267,14 +277,18 @@ def test_a_paper_table() -> None:
 def test_epochs_database() -> None:
     """Epoch AI's table of models: units in words, empty columns, more columns than are needed."""
     text = (
-        "Model,Parameters,Training dataset size (tokens),Training compute (FLOP),Loss,Confidence\nA,7e7,2e9,8.4e17,3.4,Likely\n"
+        "Model,Parameters,Training dataset size (tokens),Training compute (FLOP),Loss,Confidence\n"
+        "A,7e7,2e9,8.4e17,3.4,Likely\n"
         "B,1.6e8,4e9,3.84e18,3.1,Likely\nC,4.1e8,8e9,1.968e19,2.8,\n"
     )
     check(read(text))
 
 
 def test_megatron_and_neox_logs() -> None:
-    text = "iteration,consumed tokens,lm loss,lm loss ppl,num_params\n100,2e9,3.4,29.96,7e7\n200,4e9,3.1,22.2,1.6e8\n300,8e9,2.8,16.4,4.1e8\n"
+    text = (
+        "iteration,consumed tokens,lm loss,lm loss ppl,num_params\n100,2e9,3.4,29.96,7e7\n"
+        "200,4e9,3.1,22.2,1.6e8\n300,8e9,2.8,16.4,4.1e8\n"
+    )
     runs = read(text)
     check(runs)
     assert runs["S"].tolist() == [100, 200, 300]

@@ -190,8 +190,8 @@ def optimum_at(
     N, D, loss, edge = (np.concatenate(x, axis=1) for x in zip(*blocks, strict=True))
     if (nowhere := edge.all(axis=0)).any():
         raise DataError(
-            f"law {target.law.name} has no interior optimum at {C[nowhere][0]:.3g} FLOPs in any draw: its loss falls all "
-            "the way to a model of one parameter or one token"
+            f"law {target.law.name} has no interior optimum at {C[nowhere][0]:.3g} FLOPs in any draw: its loss falls "
+            "all the way to a model of one parameter or one token"
         )
     N, D, loss = (np.where(edge, np.nan, x) for x in (N, D, loss))
     return {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss, **spent(N, D, deployment)}
