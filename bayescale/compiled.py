@@ -63,6 +63,11 @@ class Program:
             return executable(*arguments)
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cancel() -> None:
     """Forget what waits to be compiled, so that an interrupted process does not stay for it."""
     for waiting in list(_SUBMITTED):

@@ -1,15 +1,18 @@
 """Simulation-based calibration of every registered law; writes docs/calibration.md and its pictures.
 
     python benchmarks/calibration.py [--simulations 500] [--processes 1] [--results FOLDER] [--law NAME] [--page-only]
+    python benchmarks/calibration.py --further [--simulations 200] [--processes 1] [--results FOLDER]
 
 Simulations are kept in FOLDER, a file a law, as `bayescale calibrate LAW -o FOLDER` writes them; an interrupted
-benchmark goes on where it stopped. --page-only writes the page from what is there.
+benchmark goes on where it stopped. --page-only writes the page from what is there. --further is the second half of the
+page: groups, effects of runs, residuals along runs, and priors at each table's own centre; each half keeps the other.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -24,9 +27,10 @@ import bayescale as bs
 from bayescale.plot import style
 from bayescale.progress import bar
 from bayescale.studies.calibrate import MASS, Calibration, bands, calibrate
-from bayescale.studies.calibrate.design import RANGES, ROWS, SCHEDULES, STEPS
+from bayescale.studies.calibrate.calibration import MASSES
 from bayescale.studies.calibrate.file import read_results
-from bayescale.studies.calibrate.simulate import DRAWS
+from bayescale.studies.calibrate.plan import RANGES, ROWS, SCHEDULES, STEPS
+from bayescale.studies.calibrate.ranks import DRAWS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PICTURES = DOCS / "images" / "calibration"
@@ -80,6 +84,25 @@ ALONE = ("bnsl", "bnsl_2", "m4", "multi_power")
 """Laws that are left out: most of their tables have to be fitted alone, by modes and ridges, in hours for 500."""
 
 
+FURTHER = {
+    "power_law_n, L_inf of 4 corpora": ("power_law_n", {"pool": {"corpus": ["L_inf"]}}),
+    "chinchilla, E and A of 4 corpora": ("chinchilla", {"pool": {"corpus": ["E", "A"]}}),
+    "kaplan_n, effects of 8 runs": ("kaplan_n", {"pool": {"run": ["loss"]}}),
+    "kaplan_d, ar1 along 8 runs": ("kaplan_d", {"likelihood": "ar1"}),
+}
+"""What is calibrated besides laws by themselves: its name, the law and options of `calibrate`."""
+
+CENTRED = ("kaplan_n", "chinchilla")
+"""Laws of which priors at each table's own centre are compared with priors at a fixed one."""
+
+HEADING = "## Groups, runs, and priors at a table's own centre"
+HEADER = [
+    "| law | simulations | quantities | outside 95 % | smallest p | adjusted for the law | calibrated "
+    "| fitted alone | refused |",
+    "|---|---|---|---|---|---|---|---|---|",
+]
+
+
 def shipped() -> list[str]:
     """The laws that ship."""
     return [name for name, cls in bs.laws().items() if cls.__module__.startswith("bayescale.models")]
@@ -120,6 +143,92 @@ def picture(name: str, one: Calibration) -> None:
     plt.close(axis.figure)
 
 
+def row(name: str, one: Calibration) -> str:
+    """A calibration as a line of the table."""
+    summary = one.summary
+    by_itself = int((~one.methods.isin(["batch", "none"])).sum())
+    return (
+        f"| {name} | {one.simulations} | {len(summary)} | {int((~summary['inside']).sum())} | "
+        f"{summary['p'].min():.2g} ({summary['p'].idxmin()}) | {summary['adjusted'].min():.2g} "
+        f"| {'yes' if one.passed else 'NO'} | {by_itself} | {len(one.failures)} |"
+    )
+
+
+def further(pooled: dict[str, Calibration], centred: dict[str, dict[str, Calibration]], simulations: int) -> str:
+    """The second half of the page."""
+    lines = [
+        HEADING,
+        "",
+        f"`python benchmarks/calibration.py --further --simulations {simulations}` (one: `bayescale calibrate "
+        f"power_law_n --pool corpus=L_inf --simulations {simulations}`).",
+        "",
+        "Spreads between groups and the constants of each group are drawn from their priors, too, and residuals along "
+        "runs with a correlation. Ranked are also each spread, each group's constants, those of a group that no table "
+        "has, and the curve and a new run of the first group and of an unseen one.",
+        "",
+        *HEADER,
+        *(row(name, one) for name, one in pooled.items()),
+        "",
+        "`fit` states priors at the median loss of the table that it is given, which sees the data twice; above, "
+        "priors are at a fixed place. Here the same simulated tables have priors at a fixed place and at each table's "
+        "own centre (`bayescale calibrate kaplan_n --centre table`): how often central intervals hold the truth, and "
+        "*off*, the mean rank less one half.",
+        "",
+        "| law | quantity | 50 %, fixed | own | 90 %, fixed | own | off, fixed | own |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, both in centred.items():
+        fixed, own = both["fixed"].coverage, both["own"].coverage
+        for quantity in fixed.index:
+            cells = [f"{x.loc[quantity, c]:.1%}" for c in ("held_50", "held_90") for x in (fixed, own)]
+            cells += [f"{x.loc[quantity, 'off']:+.3f}" for x in (fixed, own)]
+            lines.append(f"| {name} | {quantity} | {' | '.join(cells)} |")
+    sizes = [len(one.ranks) for both in centred.values() for one in both.values()]
+    errors = [(m * (1 - m) / min(sizes)) ** 0.5 for m in MASSES]
+    lines += [
+        "",
+        f"Standard errors of a share: {errors[0]:.1%} and {errors[1]:.1%}; of *off* {(12 * min(sizes)) ** -0.5:.3f}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def halves() -> tuple[str, str]:
+    """The page as it is, in front of the second heading and from there on."""
+    path = DOCS / "calibration.md"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    first, heading, second = text.partition(HEADING)
+    return first, heading + second
+
+
+def write(first: str, second: str) -> None:
+    """The page of its two halves."""
+    (DOCS / "calibration.md").write_text("\n\n".join(x.strip() for x in (first, second) if x) + "\n", encoding="utf-8")
+
+
+def go_further(arguments: argparse.Namespace) -> None:
+    """Calibrate what is in `FURTHER` and `CENTRED`, and write the second half of the page."""
+
+    def one(name: str, law: str, **options: Any) -> Calibration:
+        with bar() as progress:
+            found = calibrate(
+                law,
+                simulations=arguments.simulations,
+                processes=arguments.processes,
+                output=arguments.results / f"{name}.jsonl",
+                progress=progress,
+                **options,
+            )
+        print(f"{name}: smallest p {np.min(found.summary['p']):.2g}, {found.seconds:.0f} s", flush=True)
+        return found
+
+    pooled = {name: one(name, law, **options) for name, (law, options) in FURTHER.items()}
+    centred = {
+        law: {"fixed": one(f"{law}, fixed", law), "own": one(f"{law}, own centre", law, centre="table")}
+        for law in CENTRED
+    }
+    write(halves()[0], further(pooled, centred, arguments.simulations))
+
+
 def page(found: dict[str, Calibration], waiting: list[str], simulations: int) -> str:
     """The results as a page of markdown."""
     p = pd.concat({name: one.summary["p"] for name, one in found.items()})
@@ -157,19 +266,9 @@ def page(found: dict[str, Calibration], waiting: list[str], simulations: int) ->
         "",
         "![ECDF of the ranks less the uniform one, each law, with 95 % bands](images/calibration/overview.png)",
         "",
-        "| law | simulations | quantities | outside 95 % | smallest p | adjusted for the law | calibrated "
-        "| fitted alone | refused |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *HEADER,
+        *(row(f"[{name}](images/calibration/{name}.png)", one) for name, one in found.items()),
     ]
-    for name, one in found.items():
-        summary = one.summary
-        worst = summary["p"].idxmin()
-        by_itself = int((~one.methods.isin(["batch", "none"])).sum())
-        lines.append(
-            f"| [{name}](images/calibration/{name}.png) | {one.simulations} | {len(summary)} | "
-            f"{int((~summary['inside']).sum())} | {summary['p'].min():.2g} ({worst}) | {summary['adjusted'].min():.2g} "
-            f"| {'yes' if one.passed else 'NO'} | {by_itself} | {len(one.failures)} |"
-        )
     spans = ", ".join(f"{n} {low:g} to {high:g}" for n, (low, high) in RANGES.items())
     lines += [
         "",
@@ -205,14 +304,19 @@ def page(found: dict[str, Calibration], waiting: list[str], simulations: int) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--simulations", type=int, default=500)
+    parser.add_argument("--simulations", type=int)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=Path("calibration"))
     parser.add_argument("--law", action="append", help="only this one; once for each")
     parser.add_argument("--page-only", action="store_true")
+    parser.add_argument("--further", action="store_true", help="groups, runs and centres instead of laws")
     arguments = parser.parse_args()
+    arguments.simulations = arguments.simulations or (200 if arguments.further else 500)
     arguments.results.mkdir(parents=True, exist_ok=True)
     PICTURES.mkdir(parents=True, exist_ok=True)
+    if arguments.further:
+        go_further(arguments)
+        return
     found, waiting = {}, []
     for name in arguments.law or shipped():
         simulations = min(arguments.simulations, FEWER.get(name, arguments.simulations))
@@ -233,7 +337,7 @@ def main() -> None:
         found[name] = one
     if found:
         overview(found)
-        (DOCS / "calibration.md").write_text(page(found, waiting, arguments.simulations), encoding="utf-8")
+        write(page(found, waiting, arguments.simulations), halves()[1])
 
 
 if __name__ == "__main__":

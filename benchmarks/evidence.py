@@ -33,15 +33,16 @@ LAWS = ("chinchilla", "chinchilla_tied", "chinchilla_no_floor", "coupled", "kapl
 DOC = Path(__file__).parents[1] / "docs" / "evidence.md"
 CENTRE = """## Priors that the data place
 
-Most laws state their priors through what they imply at the centre of the runs, and the centre holds the median of the observed
-metric: an empirical-Bayes step, in which the rows are used twice. It costs all laws alike what it costs: the level of the loss
-is known beforehand. What differs from law to law is how dense its prior is at that level. The prior standard deviation of
-log L(N0, D0)/L0 is 0.37 for chinchilla, 0.41 for kaplan_e and 0.24 for kaplan_nd, so that the step is worth up to
-log(0.41/0.24) = 0.5 nat between two of them: nothing to a Bayes factor that decides, and more than a difference of 0.3 nats. A law
-with a prior that is stated outright, as one of your own may be, can be off by more. `centre=` states priors elsewhere, and
-`bs.compare` says where fits have different centres. Hold-outs state priors at the centre of the rows that are trained on, or
-at the `centre=` that was given; leaving rows out one at a time keeps the centre of all.
-"""  # noqa: E501
+Most laws state their priors through what they imply at the centre of the runs, and the centre holds the median of the
+observed metric: an empirical-Bayes step, in which the rows are used twice. It costs all laws alike what it costs: the
+level of the loss is known beforehand. What differs from law to law is how dense its prior is at that level. The prior
+standard deviation of log L(N0, D0)/L0 is 0.37 for chinchilla, 0.41 for kaplan_e and 0.24 for kaplan_nd, so that the
+step is worth up to log(0.41/0.24) = 0.5 nat between two of them: nothing to a Bayes factor that decides, and more than
+a difference of 0.3 nats. A law with a prior that is stated outright, as one of your own may be, can be off by more.
+`centre=` states priors elsewhere, and `bs.compare` says where fits have different centres. Hold-outs state priors at
+the centre of the rows that are trained on, or at the `centre=` that was given; leaving rows out one at a time keeps
+the centre of all.
+"""
 
 
 def nested(target: Target, data: Data, *, live: int, steps: int, seed: int) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from math import log
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,21 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 from conftest import EVERY
+from scipy import stats
 
 import bayescale as bs
 from bayescale.cli import main
 from bayescale.errors import DataError, UsageError
-from bayescale.likelihood import StudentT
-from bayescale.models import Chinchilla, KaplanN, PowerLawN
+from bayescale.likelihood import Autoregressive, Likelihood, StudentT
+from bayescale.models import Chinchilla, KaplanD, KaplanN, PowerLawN
 from bayescale.posterior.density import target_of
 from bayescale.posterior.samples import Effort
 from bayescale.posterior.sampling import sample, sample_many
 from bayescale.studies.calibrate import Calibration, bands, calibrate, collected, simulate
 from bayescale.studies.calibrate.design import design_of
 from bayescale.studies.calibrate.file import read_results
-from bayescale.studies.calibrate.simulate import Setting, ranked
+from bayescale.studies.calibrate.ranks import _rank_of, ranked
+from bayescale.studies.calibrate.simulate import Setting, simulated
 
 module = importlib.import_module("bayescale.studies.calibrate")
 QUICK = {"method": "laplace", "refit": False, "rows": 32}
@@ -138,6 +141,53 @@ def test_designs_that_are_refused(table: pd.DataFrame) -> None:
         design_of(Chinchilla(), table[["N", "loss"]])
 
 
+def test_the_default_design_has_groups_and_runs() -> None:
+    pool = {"corpus": ["E"], "seed": ["loss"]}
+    found = design_of(Chinchilla(), pool=pool)
+    assert [f.size for f in found.latent] == [4, 8] and found.follows is None and found.longest == 1
+    for column, rows in {"corpus": 10, "seed": 5}.items():
+        _, counts = np.unique(found.inputs[column], return_counts=True)
+        assert (counts == rows).all()
+    assert set(found.far) == {"N", "D"} and found.law(Chinchilla()).name == "chinchilla by corpus, seed"
+    along = design_of(Chinchilla(), pool={"corpus": ["E"], "run": ["loss"]}, along_runs=True)
+    runs = pd.DataFrame(along.inputs).groupby("run")
+    assert len(runs) == 8 and (runs["N"].nunique() == 1).all() and (runs["corpus"].nunique() == 1).all()
+    assert along.longest == 5 and np.allclose(runs["D"].max() / runs["D"].min(), 4.0)
+    assert along.follows is not None and np.allclose(np.sort(along.follows[1])[:32], log(4.0) / 4)
+    assert "along 8 runs" in along.source and "in 4 groups by corpus" in along.source
+
+
+def test_groups_and_runs_of_a_table(table: pd.DataFrame) -> None:
+    table = table.assign(corpus=["web", "code"] * 15, run=np.repeat(["a", "b", "c"], 10))
+    found = design_of(Chinchilla(), table, pool={"corpus": ["E"]}, along_runs=True)
+    assert found.latent[0].members == ("code", "web", "unseen") and found.longest == 10
+    with pytest.raises(UsageError, match="no column 'grup'"):
+        design_of(Chinchilla(), table, pool={"grup": ["E"]})
+    with pytest.raises(UsageError, match="pool maps columns of the table"):
+        design_of(Chinchilla(), pool=["corpus"])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="the table has no column run"):
+        design_of(Chinchilla(), table.drop(columns="run"), along_runs=True)
+
+
+def test_rows_along_runs_remember_as_they_should() -> None:
+    """Standardised residuals of 300 tables: unit variance in every row, correlations exp(-distance / tau)."""
+    law, likelihood = KaplanD(), Autoregressive(sigma=0.01, nu=1e4, tau=0.8)
+    design = design_of(law, along_runs=True)
+    setting = Setting(law, likelihood, design, 2)
+    sets = simulated(setting, range(90)) + simulated(setting, range(90, 180))
+    truth = {n: np.array([s.truth[n] for s in sets]) for n in sets[0].truth}
+    mean = truth["D_c"][:, None] / design.inputs["D"]
+    residuals = np.log([s.observed for s in sets]) - truth["alpha_D"][:, None] * np.log(mean)
+    residuals = (residuals / 0.01).reshape(-1, 5)
+    count = len(residuals)
+    expected = np.exp(-np.abs(np.subtract.outer(np.arange(5), np.arange(5))) * log(4.0) / 4 / 0.8)
+    # of correlated normal numbers the product of two has variance 1 + correlation^2
+    error = np.sqrt((1 + expected**2) / count)
+    assert (np.abs(residuals.T @ residuals / count - expected) < 4.5 * error).all()
+    apart = residuals.reshape(len(sets), -1, 5)[:, :, 2]
+    assert abs((apart[:, 0] * apart[:, 1]).mean()) < 4.5 / np.sqrt(len(sets))
+
+
 # --- laws ---------------------------------------------------------------------------------------------------------
 
 
@@ -156,12 +206,16 @@ def test_every_law_is_calibrated(name: str) -> None:
     assert (found.summary["p"] > CHANCE / quantities).all(), repr(found)
 
 
-def of_truth(law: bs.Law, truth: Any, simulations: int = 40, **settings: Any) -> Calibration:
+def of_truth(law: bs.Law, truth: Any, simulations: int = 40) -> Calibration:
     """A calibration of `law` on data that another model makes."""
-    design = design_of(law, rows=24)
-    setting = Setting(law, StudentT(), design, 1, "laplace", False, truth)
-    results = ranked(setting, range(simulations))
-    return collected(law, design, results, 0.95, {}, 0.0)
+    return of_design(Setting(law, StudentT(), design_of(law, rows=24), 1, "laplace", False, truth=truth), simulations)
+
+
+def of_design(setting: Setting, simulations: int) -> Calibration:
+    """A calibration of a setting, in blocks."""
+    blocks = np.array_split(np.arange(simulations), -(-simulations // simulate.BLOCK))
+    results = [one for block in blocks for one in ranked(setting, block.tolist())]
+    return collected(setting.law, setting.design, results, 0.95, {}, 0.0)
 
 
 def test_the_same_model_passes_where_wrong_ones_fail() -> None:
@@ -192,15 +246,82 @@ def test_a_wrong_posterior_fails(law: Any, truth: Any, wrong: str) -> None:
     assert not found.passed and f"{wrong} " in repr(found) and "NOT CALIBRATED" in repr(found)
 
 
+def along_runs(fitted: Likelihood, made: Likelihood) -> Calibration:
+    """A calibration of a law of D and a likelihood on tables that another likelihood makes."""
+    law = KaplanD()
+    design = design_of(law, along_runs=True)
+    return of_design(Setting(law, fitted, design, 1, "laplace", False, truth=target_of(law, made)), 64)
+
+
+def test_residuals_along_runs_are_calibrated() -> None:
+    found = along_runs(Autoregressive(), Autoregressive())
+    assert {"tau", "sigma", "nu", "log_likelihood"} < set(found.ranks.columns) and len(found.ranks) > 30
+    assert (found.summary["p"] > CHANCE).all(), repr(found)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "made", "wrong"),
+    [
+        (Autoregressive(), Autoregressive(tau=dist.LogNormal(log(3.0), 0.3)), "tau"),
+        (StudentT(), Autoregressive(tau=dist.LogNormal(log(3.0), 0.3)), "mean_curve"),
+    ],
+    ids=["correlation", "independent"],
+)
+def test_a_wrong_correlation_fails(fitted: Likelihood, made: Likelihood, wrong: str) -> None:
+    found = along_runs(fitted, made)
+    assert found.summary.loc[wrong, "p"] < CHANCE and not found.passed, repr(found)
+
+
+POOL = {"corpus": ["N_c"]}
+
+
+def by_corpus(made: str) -> Calibration:
+    """A calibration of a law with a constant that varies by corpus, by a prior of the spread that makes the data."""
+    law = KaplanN()
+    fitted, other = (design_of(law, pool={"corpus": {"N_c": spread}}) for spread in ("HalfNormal(0.1)", made))
+    truth = target_of(other.law(law), StudentT())
+    return of_design(Setting(fitted.law(law), StudentT(), fitted, 1, "laplace", False, truth=truth), 96)
+
+
+def test_groups_are_calibrated() -> None:
+    found = by_corpus("HalfNormal(0.1)")
+    groups = {f"N_c[{x}]" for x in ("corpus 1", "corpus 2", "corpus 3", "corpus 4", "unseen")}
+    far = {"mean_curve", "new_run", "mean_curve[corpus 1]", "new_run[corpus 1]"}
+    assert groups | far | {"N_c", "alpha_N", "tau_N_c", "sigma", "nu", "log_likelihood"} == set(found.ranks.columns)
+    assert len(found.ranks) > 40 and (found.summary["p"] > CHANCE).all(), repr(found)
+
+
+def test_a_wrong_spread_fails() -> None:
+    found = by_corpus("HalfNormal(0.5)")
+    assert found.summary.loc["tau_N_c", "p"] < CHANCE and not found.passed, repr(found)
+    assert found.summary.loc["N_c[unseen]", "p"] < 0.05
+
+
+def test_effects_of_runs_are_calibrated() -> None:
+    found = calibrate("kaplan_n", simulations=64, pool={"run": ["loss"]}, method="laplace", refit=False)
+    assert {"tau_loss", "loss[run 1]", "loss[unseen]", "new_run[run 1]"} < set(found.ranks.columns)
+    assert len(found.ranks) > 30 and (found.summary["p"] > CHANCE).all(), repr(found)
+    assert found.settings["pool"] == {"run": ["loss"]} and found.law.name == "kaplan_n by run"
+
+
+def test_the_numbers_of_an_unseen_group_are_not_those_of_the_posterior() -> None:
+    """Were both from one stream, ranks of an unseen group would be of numbers that were compared with themselves."""
+    law = KaplanN()
+    design = design_of(law, pool=POOL)
+    sets = simulated(Setting(design.law(law), StudentT(), design, 1), range(20))
+    unseen = np.array([s.truth["N_c by corpus"][-1] for s in sets])
+    assert len(set(unseen)) == 20
+
+
 def test_the_batch_draws_what_a_fit_draws() -> None:
     """The same data sets: quantiles of batch and fit differ by their Monte Carlo errors."""
     law = KaplanN()
     design = design_of(law, rows=24)
     setting = Setting(law, StudentT(), design, 3)
     target = setting.target
-    simulated = simulate._simulate(setting, range(8))
-    tables = [setting.table(s.observed) for s in simulated]
-    done = sample_many(target, tables, [s.seed for s in simulated], effort=Effort(draws=500))
+    sets = simulated(setting, range(8))
+    tables = [setting.table(s.observed) for s in sets]
+    done = sample_many(target, tables, [s.seed for s in sets], effort=Effort(draws=500))
     assert sum(d.method == "nuts" and not d.failures for d in done) >= 6
     z = []
     for d, table in zip(done, tables, strict=True):
@@ -248,10 +369,10 @@ def test_the_result(short: Calibration) -> None:
 
 def test_ranks_break_ties_at_random() -> None:
     rng = np.random.default_rng(0)
-    ranks = [simulate._rank_of(1.0, np.ones(9), rng) for _ in range(2000)]
+    ranks = [_rank_of(1.0, np.ones(9), rng) for _ in range(2000)]
     assert 0 < min(ranks) < 0.01 and 0.99 < max(ranks) < 1 and np.mean(ranks) == pytest.approx(0.5, abs=0.03)
-    assert 0.5 < simulate._rank_of(0.5, np.linspace(-0.5, 0.49, 9), rng) < 1
-    assert 0.9 < simulate._rank_of(9.0, np.arange(9.0) - 1, rng) < 1
+    assert 0.5 < _rank_of(0.5, np.linspace(-0.5, 0.49, 9), rng) < 1
+    assert 0.9 < _rank_of(9.0, np.arange(9.0) - 1, rng) < 1
 
 
 def test_allocations_are_ranked() -> None:
@@ -267,11 +388,44 @@ def test_allocations_are_ranked() -> None:
         ({"mass": 95}, r"a band's mass is between 0 and 1 \(0.95 for 95 %\), not 95"),
         ({"seed": -1}, "seed is a whole number from 0 up, not -1"),
         ({"processes": 0}, "processes is at least 1, not 0"),
+        ({"centre": "tabel"}, "centre maps the metric and inputs to values, or is 'table', and is not 'tabel'"),
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         calibrate("kaplan_n", **options)
+
+
+def test_coverage(short: Calibration) -> None:
+    table = short.coverage
+    inside = ((short.ranks["sigma"] > 0.05) & (short.ranks["sigma"] < 0.95)).mean()
+    assert table.loc["sigma", "held_90"] == pytest.approx(inside)
+    uniform = replace(short, ranks=pd.DataFrame({"a": (np.arange(40) + 0.5) / 40}))
+    assert uniform.coverage.loc["a", ["held_50", "held_90", "off"]].tolist() == pytest.approx([0.5, 0.9, 0.0])
+    narrow = replace(short, ranks=pd.DataFrame({"a": np.r_[np.full(8, 0.01), np.full(8, 0.99), np.full(24, 0.5)]}))
+    # 24 of 40 where 36 are expected; twice for two sides, twice for two masses
+    assert narrow.coverage.loc["a", "p"] == pytest.approx(4 * stats.binom(40, 0.9).cdf(24))
+    assert not narrow.coverage.loc["a", "passed"]
+
+
+def test_priors_at_each_tables_own_centre(short: Calibration) -> None:
+    """The same tables, in which a prior whose place they choose holds the level more often than it says."""
+    found = calibrate("kaplan_n", simulations=40, centre="table", **QUICK)
+    assert found.own_centre and found.settings["centre"] == "table" and not short.own_centre
+    both = found.ranks.index.intersection(short.ranks.index)
+    assert len(both) > 30
+    changed = (found.ranks.loc[both] - short.ranks.loc[both]).drop(columns="new_run").abs()
+    assert 0 < changed["mean_curve"].max() and changed.mean().max() < 0.1
+    assert "as `fit` has them" in " ".join(repr(found).split()) and "in 50%" in repr(found)
+    assert found.passed == bool(found.coverage["passed"].all() and len(found.failures) <= 2)
+    narrow = replace(found, ranks=pd.DataFrame({"a": np.r_[np.full(20, 0.01), np.full(20, 0.99)]}))
+    assert not narrow.passed and "NOT CALIBRATED: intervals of a do not hold the truth" in repr(narrow)
+    law = KaplanN()
+    setting = Setting(law, StudentT(), design_of(law, rows=32), 0, own_centre=True)
+    (one,) = simulated(setting, [3])
+    data = setting.table(one.observed)
+    assert data.centre.loss == np.median(one.observed) != setting.design.centre.loss
+    assert data.centre.N == setting.design.centre.N
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -315,6 +469,10 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
         calibrate("kaplan_n", simulations=20, output=path, seed=1, **QUICK)
     with pytest.raises(UsageError, match="holds simulations with design_hash"):
         calibrate("kaplan_n", simulations=20, output=path, centre={"loss": 3.0}, **QUICK)
+    with pytest.raises(UsageError, match='holds simulations with centre = "fixed", not "table"'):
+        calibrate("kaplan_n", simulations=20, output=path, centre="table", **QUICK)
+    with pytest.raises(UsageError, match="holds simulations with law"):
+        calibrate("kaplan_n", simulations=20, output=path, pool=POOL, **QUICK)
     assert path.read_bytes() == before
     header, *rest = before.decode().splitlines()
     settings = json.loads(header)
@@ -364,10 +522,27 @@ def test_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     assert {"quantity", "p", "inside", "passed", "deviation"} < set(found["quantities"][0])
 
 
+def test_the_command_with_groups_and_along_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: Any, short: Calibration, tmp_path: Path
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "calibrate", lambda *a, **k: asked.append((a, k)) or short)
+    pd.DataFrame({"D": [1e9, 2e9], "loss": [3.0, 2.9], "run": "a"}).to_csv(tmp_path / "runs.csv", index=False)
+    options = ("--pool", "corpus=D_c,alpha_D", "--pool", "run=loss", "--likelihood", "ar1", "--centre", "table")
+    status("kaplan_d", str(tmp_path / "runs.csv"), *options)
+    (law, table), given = asked[0]
+    assert law == "kaplan_d" and table["D"].tolist() == [1e9, 2e9]
+    assert given["pool"] == {"corpus": ["D_c", "alpha_D"], "run": ["loss"]}
+    assert given["likelihood"] == "ar1" and given["centre"] == "table"
+
+
 def test_the_command_refuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert status("kaplan_x") == 2 and "there is no law 'kaplan_x'" in capsys.readouterr().err
-    assert status("kaplan_n", "--where", "a=1") == 2 and "choose from the table of --runs" in capsys.readouterr().err
+    assert status("kaplan_n", "--where", "a=1") == 2 and "choose from the table DATA" in capsys.readouterr().err
     assert status("kaplan_n", "--centre", "loss=x") == 2 and "'x' is not a number" in capsys.readouterr().err
+    assert status("kaplan_n", "--centre", "table", "--centre", "loss=3") == 2
+    assert "give NAME=VALUE, such as loss=2.7, or table and no other" in capsys.readouterr().err
+    assert status("kaplan_n", "--pool", "corpus=N") == 2 and "no constant 'N'" in capsys.readouterr().err
 
 
 def test_the_command_is_interrupted(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: Any) -> None:

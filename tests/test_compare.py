@@ -115,13 +115,10 @@ def test_scores_that_differ_by_chance_are_no_conflict() -> None:
         )
 
 
-def test_a_law_without_evidence_keeps_its_place(comparison: Comparison) -> None:
-    fits = dict(comparison.fits)
-    few = {n: x[:, :5] for n, x in fits["tied"].samples.constants.items()}
-    fits["tied"] = replace(
-        fits["tied"], samples=replace(fits["tied"].samples, z=fits["tied"].samples.z[:, :5], constants=few)
-    )
-    found = assess(fits)
+def test_a_law_without_evidence_keeps_its_place(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    tied = comparison.fits["tied"].samples.z
+    monkeypatch.setattr("bayescale.answers.scores.evidence.enough", lambda z: z[:, :5] if z is tied else z)
+    found = assess(comparison.fits)
     row = found.table.loc["tied"]
     assert (
         np.isnan(row["log_evidence"]) and row["converged"] and not row["trusted"] and np.isfinite(row["elpd_holdout"])

@@ -61,10 +61,7 @@ def test_the_whole_way(likelihood: str, feature: str, tmp_path: Path) -> None:
     noise = scatter(likelihood)
     found, other = (fit(LAW, table, likelihood=noise, pool=pool, method=method, seed=s) for s in (0, 1))
     assert found.converged and other.converged, found.failures + other.failures
-    found.save(tmp_path / "fit.nc")
-    again = bs.load(tmp_path / "fit.nc")
-    assert isinstance(again, Fit)
-    compared = compare({"one": again, "other": other})
+    compared = compare({"one": found, "other": other})
     numbers = compared.table.drop(columns=["nu", "sigma"])
     assert np.isfinite(numbers).all(axis=None) and np.isfinite(compared.sensitivity).all(axis=None), numbers.T
     # two samples of one posterior
@@ -75,6 +72,8 @@ def test_the_whole_way(likelihood: str, feature: str, tmp_path: Path) -> None:
     back = bs.load(tmp_path / "both.nc")
     assert isinstance(back, Comparison)
     pd.testing.assert_frame_equal(back.table, compared.table)
+    again = back.predict(D=[1e10, 1e12], weights="stacking", **({"mix": "a"} if pool else {}))
+    pd.testing.assert_frame_equal(again, predicted, rtol=1e-9)
 
 
 @pytest.fixture(scope="module", params=LIKELIHOODS)

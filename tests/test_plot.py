@@ -25,8 +25,9 @@ from bayescale.plot.isoflop import _budgets
 from bayescale.plot.kinds import DIAGNOSTICS, kinds_of
 from bayescale.plot.predictive import predictive_probabilities
 from bayescale.studies.calibrate.file import append_results, begin_results
-from bayescale.studies.calibrate.simulate import Ranked
-from bayescale.studies.compare import COLUMNS, Comparison
+from bayescale.studies.calibrate.ranks import Ranked
+from bayescale.studies.compare import Comparison
+from bayescale.studies.compare.table import COLUMNS
 
 
 @pytest.fixture(autouse=True)

@@ -190,8 +190,32 @@ def test_files_keep_groups(pool_fit: Fit, tmp_path: Path) -> None:
     assert again.runs.inputs["corpus"].tolist() == pool_fit.runs.inputs["corpus"].tolist()
     with pytest.raises(bs.UsageError, match="is pooled already"):
         fit(again.law, families())
-    with pytest.raises(bs.UsageError, match="calibrate power_law_n itself"):
+    with pytest.raises(bs.UsageError, match="pooled already; give calibrate the law itself"):
         bs.calibrate(again.law, families())
+
+
+def test_constants_of_groups_have_a_dimension_named_by_their_column(pool_fit: Fit, tmp_path: Path) -> None:
+    posterior = pool_fit.data["posterior"]
+    assert posterior["L_inf by corpus"].dims == ("chain", "draw", "corpus")
+    code = posterior["L_inf by corpus"].sel(corpus="code").to_numpy()
+    assert np.array_equal(code, pool_fit.constants["L_inf[code]"])
+    assert posterior["corpus"].values.tolist() == [*sorted(FLOORS), "unseen"]
+    runs = families().assign(run=lambda t: t["corpus"]).drop(columns="corpus")  # a name that rows have already
+    by_run = fit("power_law_n", runs, pool={"run": ["L_inf"]}, draws=250, limit=1000)
+    by_run.save(tmp_path / "run.nc")
+    again = load(tmp_path / "run.nc")
+    assert isinstance(again, Fit) and again.data["posterior"]["L_inf by run"].dims == ("chain", "draw", "run_group")
+    pd.testing.assert_frame_equal(again.summary(), by_run.summary())
+
+
+def test_what_the_table_lacks_is_the_prior_of_a_group_given_the_population(pool_fit: Fit) -> None:
+    """An unseen group's offset is standard normal in units of the spread, draw by draw."""
+    flat = {n: x.reshape(-1, *x.shape[2:]) for n, x in pool_fit.samples.constants.items()}
+    at = pool_fit.centre.loss
+    offset = special.logit(flat["L_inf by corpus"][:, -1] / at) - special.logit(flat["L_inf"] / at)
+    unit = offset / flat["tau_L_inf"]
+    assert stats.kstest(unit, "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(np.abs(unit), flat["tau_L_inf"])[0, 1]) < 5 / np.sqrt(len(unit))
 
 
 def test_the_printed_fit(pool_fit: Fit) -> None:

@@ -180,9 +180,9 @@ def test_laws_of_schedules_are_sound(name: str) -> None:
         "S": np.array([centre_of(inputs, "loss", observed).S]),
         "schedule": np.array([KINDS["constant"]], dtype=object),
     }
-    from bayescale.runs.schedule import as_numbers
+    from bayescale.runs.features import encoded
 
-    loss = np.asarray(target.curve(target.constants_at(z, data), as_numbers(middle)))[:, 0]
+    loss = np.asarray(target.curve(target.constants_at(z, data), encoded(middle)))[:, 0]
     low, high = np.quantile(loss / 2.7, [0.05, 0.95])
     assert 0.2 < low < 1 < high < 5
     drawn = law.drawn({n: x[0] for n, x in target.constants_at(z[:1], data).items() if n in law.fields})
@@ -329,7 +329,7 @@ def test_tables_without_runs_to_go_along() -> None:
     twice = pd.concat([table, table.iloc[[4]].assign(loss=3.0)], ignore_index=True)
     with pytest.raises(DataError, match=r"run constant has two rows at S = 4500 \(rows 4 and 60\)"):
         bs.fit("annealing", twice, likelihood="ar1")
-    with pytest.raises(UsageError, match="simulated tables have no runs whose rows follow one another: ar1"):
+    with pytest.raises(DataError, match="a law of S or D; the law takes N"):
         bs.calibrate("kaplan_n", simulations=20, likelihood="ar1")
     runs = pd.DataFrame({"run": ["a", "a", "b", "b"], "N": [1e6, 2e6, 3e6, 4e6], "loss": [3.0, 2.9, 2.8, 2.7]})
     with pytest.raises(DataError, match="a law of S or D; the law takes N"):

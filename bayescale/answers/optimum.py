@@ -43,7 +43,7 @@ class Terms(TypedDict, total=False):
         Parameters and tokens at most. Where both bind, part of the budget stays unspent.
     fixed : mapping
         Values of the law's inputs besides N and D, such as {'U': 1e11}, and groups of a fit with `pool`, such as
-        {'corpus': 'c4'}; of a column that is left out, a new group.
+        {'corpus': 'c4'}; of a column that is left out, an unseen group.
     """
 
     inference_tokens: float

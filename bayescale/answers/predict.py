@@ -15,8 +15,8 @@ from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import MOST, Posterior
 from bayescale.runs import read_runs
+from bayescale.runs.features import encoded, feature_of
 from bayescale.runs.inputs import checked_inputs
-from bayescale.runs.schedule import as_numbers
 
 if TYPE_CHECKING:
     import xarray
@@ -37,7 +37,7 @@ def predict(fit: Posterior, runs: Any = None, *, interval: float = intervals.INT
         Mass of the equal-tailed intervals.
     **inputs : array_like
         The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of a fit
-        with `pool` also groups by name, ``corpus="c4"``; one that is left out is a new one, drawn from the population.
+        with `pool` also groups by name, ``corpus="c4"``; one left out is unseen, drawn from the population.
 
     Returns
     -------
@@ -149,9 +149,11 @@ def decades_beyond(fit: Posterior, points: dict[str, np.ndarray]) -> dict[str, n
             table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
     beyond = {}
     for name, x in points.items():
-        if (name not in fit.law.inputs and name != "C") or name == "schedule":
+        if (name not in fit.law.inputs and name != "C") or not feature_of(name).numeric:
             continue  # a group's code, or no number
         low, high = seen[name].min(), seen[name].max()
+        if low <= 0 or (x <= 0).any():
+            continue  # powers of ten are of positive numbers
         beyond[f"decades_{name}"] = np.maximum(0.0, np.maximum(np.log10(x / high), np.log10(low / x)))
     return beyond
 
@@ -187,7 +189,7 @@ def filled_blocks(points: dict[str, np.ndarray]) -> Iterator[tuple[dict[str, np.
     for start in range(0, count, size):
         block = {n: x[start : start + size] for n, x in points.items()}
         there = min(size, count - start)
-        yield as_numbers({n: np.concatenate([x, np.repeat(x[-1:], size - there)]) for n, x in block.items()}), there
+        yield encoded({n: np.concatenate([x, np.repeat(x[-1:], size - there)]) for n, x in block.items()}), there
 
 
 def blocks_of(

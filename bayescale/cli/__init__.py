@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextvars import ContextVar
 from typing import NoReturn
 
 import click
@@ -25,6 +26,9 @@ COMMANDS = {
     "laws": "List the laws, or show one with its priors and published values.",
     "data": "List the data sets, or print one.",
 }
+
+PRINTED: ContextVar[bool] = ContextVar("printed", default=False)
+"""Whether a command has written its JSON object: what fails after it writes no second one."""
 
 
 class Commands(click.Group):
@@ -76,8 +80,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str]) -> int:
-    from bayescale.cli.options import PRINTED
-
     before = PRINTED.set(False)
     try:
         status = bayescale.main(arguments, prog_name="bayescale", standalone_mode=False)
@@ -112,10 +114,10 @@ def _run(arguments: list[str]) -> int:
 
 def _failed(arguments: list[str], status: int, code: str, message: str) -> int:
     """The exit status; with --json also an object that says why, in place of a result that was not written."""
-    from bayescale.cli.options import PRINTED, print_json
-
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in options and not PRINTED.get():
+        from bayescale.cli.options import print_json
+
         print_json({"error": {"code": code, "message": message}})
     return status
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from bayescale.cli.options import (
     Mass,
-    Pair,
     json_option,
     likelihood_option,
     method_option,
+    pool_from,
+    pool_option,
     print_json,
     seed_option,
     settings_option,
@@ -21,16 +22,18 @@ from bayescale.cli.options import (
 
 @click.command("calibrate")
 @click.argument("law")
+@click.argument("data", required=False)
 @click.option("--simulations", default=500, show_default=True, help="Simulated data sets, at least 20.")
-@click.option("--runs", help="A table or data set: simulated runs take its rows. Default: a spread over usual ranges.")
-@click.option("--rows", default=40, show_default=True, help="Rows of a simulated table, without --runs.")
+@click.option("--rows", default=40, show_default=True, help="Rows of a simulated table, without DATA.")
 @click.option("-o", "--output", type=click.Path(), metavar="FILE|DIR",
               help="Add results to this file (DIR/LAW.jsonl) as they come, and continue it.")  # fmt: skip
 @click.option("--processes", default=1, show_default=True, help="Processes to share the data sets.")
 @settings_option
 @table_options
-@click.option("--centre", type=Pair(), multiple=True, metavar="NAME=VALUE",
-              help="Where priors are stated: loss=2.7. Default: the centre of the rows.")  # fmt: skip
+@pool_option
+@click.option("--centre", multiple=True, metavar="NAME=VALUE|table",
+              help="Where priors are stated: loss=2.7. Default: the centre of the rows. table: of each fit at its own "
+                   "table's centre, and coverage is reported.")  # fmt: skip
 @likelihood_option
 @method_option
 @click.option("--mass", type=Mass(), default=0.95, show_default=True, help="Mass of the simultaneous bands.")
@@ -38,17 +41,20 @@ from bayescale.cli.options import (
 @json_option
 def command(
     law: str,
-    runs: str | None,
+    data: str | None,
     output: str | None,
     settings: tuple[tuple[str, str], ...],
     columns: tuple[tuple[str, str], ...],
     where: tuple[str, ...],
     drop_bad: bool,
-    centre: tuple[tuple[str, str], ...],
+    pool: tuple[tuple[str, str], ...],
+    centre: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> int:
     """Check LAW (a name, or FILE.py:NAME) by simulation: do its posteriors hold what they say?
+
+    Simulated runs take the rows of DATA (a table or data set), or a spread over usual ranges.
 
     Constants are drawn from the prior, runs simulated, the law fitted, and the constants ranked among the posterior's
     draws: where posteriors are right the ranks are uniform. Exit status 0: calibrated; 1: not.
@@ -61,15 +67,15 @@ def command(
     from bayescale.studies.calibrate.calibration import as_json as entries
 
     table = None
-    if runs is not None:
-        table = read_runs(runs, columns=dict(columns), where=where, drop_bad=drop_bad)
+    if data is not None:
+        table = read_runs(data, columns=dict(columns), where=where, drop_bad=drop_bad)
     elif columns or where or drop_bad:
-        raise UsageError("--column, --where and --drop-bad choose from the table of --runs; there is none")
+        raise UsageError("--column, --where and --drop-bad choose from the table DATA; there is none")
     spec = law_from(law).replace(**dict(settings)) if settings else law
     try:
         with bar() as progress:
             found = calibrate(
-                spec, table, output=output, centre={n: _number(n, v) for n, v in centre}, progress=progress, **options
+                spec, table, output=output, centre=_centre(centre), pool=pool_from(pool), progress=progress, **options
             )
     except KeyboardInterrupt:
         kept = (
@@ -88,10 +94,18 @@ def command(
     return 0 if found.passed else 1
 
 
-def _number(name: str, text: str) -> float:
+def _centre(given: tuple[str, ...]) -> Literal["table"] | dict[str, float]:
     from bayescale.errors import UsageError
 
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"--centre {name}={text}: {text!r} is not a number") from None
+    if given == ("table",):
+        return "table"
+    found = {}
+    for text in given:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (equals and name):
+            raise UsageError(f"--centre {text}: give NAME=VALUE, such as loss=2.7, or table and no other")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--centre {text}: {value!r} is not a number") from None
+    return found

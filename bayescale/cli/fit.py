@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from bayescale.cli.options import (
-    Pair,
     check_writable,
     interval_option,
     json_option,
     likelihood_option,
     method_option,
+    pool_from,
+    pool_option,
     print_json,
     say,
     seed_option,
@@ -31,8 +32,7 @@ from bayescale.cli.options import (
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Save the fit to this NetCDF file.")
 @settings_option
 @table_options
-@click.option("--pool", type=Pair(), multiple=True, metavar="COLUMN=NAMES",
-              help="Constants that vary by a column: corpus=E,A; run=loss for effects of runs.")  # fmt: skip
+@pool_option
 @likelihood_option
 @method_option
 @click.option("--chains", default=4, show_default=True, help="Chains, at least 4.")
@@ -73,7 +73,7 @@ def command(
     if output:
         check_writable(output)
     with bar() as progress:
-        found = fit(spec, runs, metric=metric, pool=_pool(pool), progress=progress, **effort)
+        found = fit(spec, runs, metric=metric, pool=pool_from(pool), progress=progress, **effort)
     if not found.converged:
         say(f"{found.law.name} has not converged: {'; '.join(found.failures)}")
     if as_json:
@@ -85,13 +85,6 @@ def command(
         if not as_json:
             click.echo(f"\nSaved to {output}.", err=True)
     return 0 if found.converged else 1
-
-
-def _pool(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
-    found: dict[str, list[str]] = {}
-    for column, names in pairs:
-        found.setdefault(column, []).extend(n.strip() for n in names.split(",") if n.strip())
-    return found or None
 
 
 def _json(fit: Any, interval: float) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.cli import PRINTED
 from bayescale.errors import DataError, UsageError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -141,6 +141,13 @@ likelihood_option = click.option(
     show_default=True,
     help="student_t, normal, laplace, or ar1 for rows along a run.",
 )
+pool_option = click.option(
+    "--pool",
+    type=Pair(),
+    multiple=True,
+    metavar="COLUMN=NAMES",
+    help="Constants that vary by a column: corpus=E,A; run=loss for effects of runs.",
+)
 method_option = click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
 
 
@@ -161,6 +168,14 @@ def table_options(function: F) -> F:
         metavar="NAME=COLUMN",
         help="Which column of the table is N, D, loss, error, ...: N=params, 'N=params (M)*1e6', 'loss=log(ppl)'.",
     )(function)
+
+
+def pool_from(pairs: tuple[tuple[str, str], ...]) -> dict[str, list[str]] | None:
+    """What varies by each column, as `fit` takes it."""
+    found: dict[str, list[str]] = {}
+    for column, names in pairs:
+        found.setdefault(column, []).extend(n.strip() for n in names.split(",") if n.strip())
+    return found or None
 
 
 def input_options(function: F) -> F:
@@ -194,7 +209,9 @@ def grouping_columns(found: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _input(name: str, text: str) -> Any:
-    if name == "schedule":
+    from bayescale.runs.features import feature_of
+
+    if not feature_of(name).numeric:
         return [part.strip() for part in text.split(",")]
     return Numbers(name).convert(text, None, None)
 
@@ -265,10 +282,6 @@ def check_writable(output: str) -> None:
 def say(message: str) -> None:
     """A sentence on standard error; what it quotes from data cannot steer the terminal."""
     click.echo(printable(f"bayescale: {message}"), err=True)
-
-
-PRINTED: ContextVar[bool] = ContextVar("printed", default=False)
-"""Whether a command has written its JSON object: what fails after it writes no second one."""
 
 
 def print_json(content: dict[str, Any]) -> None:

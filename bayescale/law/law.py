@@ -21,8 +21,8 @@ from numpyro.distributions import Distribution
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law.own_code import users_code
 from bayescale.law.prior_text import checked_prior, distribution_text, number_or, parse_setting
+from bayescale.runs.features import encoded
 from bayescale.runs.inputs import checked_inputs
-from bayescale.runs.schedule import as_numbers
 
 Param = Any
 """A constant of a law: a distribution (free), a number (pinned), another constant's name (tied), or draws."""
@@ -304,7 +304,7 @@ def evaluate(law: Law, quantity: str | None = None, /, **inputs: Any) -> jax.Arr
             return jnp.asarray(at_point(law, method))
         points = [a.ravel() for a in np.broadcast_arrays(*arrays.values())]
         shape = np.broadcast_shapes(*(a.shape for a in arrays.values()))
-        numbers = as_numbers(dict(zip(names, points, strict=True)))
+        numbers = encoded(dict(zip(names, points, strict=True)))
         return at_rows(law, {n: jnp.asarray(x, float) for n, x in numbers.items()}, method).reshape(shape)
 
 

@@ -125,9 +125,10 @@ class Varying:
         with handlers.trace() as sites:
             population = self.law.sample(at)
         found = dict(population.items())
-        scales = {f.name: f.sample_scale() for f in self.latent}
-        found |= {f.scale: scales[f.name] for f in self.latent}
-        drawn = {f.name: f.sample_vector(scales[f.name], (fresh or {}).get(f.name)) for f in self.latent}
+        for f in self.latent:
+            if f.scale not in found:  # several fields may share one
+                found[f.scale] = f.sample_scale()
+        drawn = {f.name: f.sample_vector(found[f.scale], (fresh or {}).get(f.name)) for f in self.latent}
         for column in self.columns:
             found |= self._of_groups(column, population, sites, drawn, at)
         rest = {f.name: f.given(drawn[f.name]) for f in self.latent if f.name not in found}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bayescale.answers.optimum import deployment_for
 from bayescale.errors import UsageError
 from bayescale.law import AnyLaw
+from bayescale.runs.features import numeric
 
 DIAGNOSTICS = ("trace", "rank", "ess", "autocorrelation")
 """Kinds that show the draws themselves, and so make sense of a fit that has not converged."""
@@ -14,7 +15,7 @@ OF_ANY_FIT = ("loss", "residuals", "priors", "pair", "predictive", *DIAGNOSTICS)
 
 def kinds_of(law: AnyLaw) -> tuple[str, ...]:
     """The kinds of plot that a fit of a law has."""
-    of_two = ("surface",) if len(law.inputs) > 1 and "schedule" not in law.inputs else ()
+    of_two = ("surface",) if len(law.inputs) > 1 and numeric(law.inputs) else ()
     return (*(("isoflop", "allocation") if has_allocation(law) else ()), *of_two, *OF_ANY_FIT)
 
 

@@ -13,6 +13,7 @@ from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
 from bayescale.plot.subject import Subject, require_split, subject
+from bayescale.runs.features import numeric
 from bayescale.runs.inputs import checked_inputs
 from bayescale.runs.schedule import schedule_from
 
@@ -67,7 +68,7 @@ def loss(
         The law has no such input, or values are given for what is on the axis.
     """
     of = subject(fit, weights)
-    if "schedule" in of.law.inputs:
+    if not numeric(of.law.inputs):
         return learning_curves(of, ax, against, held, interval)
     against = against or ("C" if has_allocation(of.law) else of.law.inputs[0])
     at_optimum = against == "C" and "C" not in of.law.inputs

@@ -13,6 +13,7 @@ from bayescale.fit import Fit
 from bayescale.plot import style
 from bayescale.plot.noise import noise_of
 from bayescale.plot.subject import checked
+from bayescale.runs.features import feature_of
 
 POINTS = 161
 REACH = 6.0
@@ -41,7 +42,7 @@ def residuals(fit: Fit, ax: Any = None, *, interval: float = intervals.INTERVAL)
     intervals.checked_interval(interval)
     inputs = dict(fit.runs.inputs)
     curve = np.median(evaluate_draws(fit, fit.law.metric, inputs), axis=0)
-    inputs.pop("schedule", None)
+    inputs = {n: x for n, x in inputs.items() if feature_of(n).numeric}
     r = np.log(fit.runs.observed) - np.log(curve)
     noise = noise_of(fit)
     half, scale = noise.half_width(interval), float(np.median(noise.sigma))

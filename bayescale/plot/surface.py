@@ -15,6 +15,7 @@ from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation, refused
 from bayescale.plot.subject import checked, subject
+from bayescale.runs.features import numeric
 
 POINTS = 41
 LEVELS = 12
@@ -49,7 +50,7 @@ def surface(
     Axes
     """
     of = subject(checked(fit))
-    if "schedule" in of.law.inputs:
+    if not numeric(of.law.inputs):
         raise refused(of.law, f"a surface is of two numbers; {of.law.name} takes a schedule")
     if len(of.law.inputs) < 2:
         raise refused(of.law, f"a surface is of two inputs; {of.law.name} has {of.law.inputs[0]} alone")

@@ -11,7 +11,7 @@ from bayescale.law import Centre
 from bayescale.likelihood import Likelihood
 from bayescale.runs import Observations
 from bayescale.runs.curves import row_before
-from bayescale.runs.schedule import as_numbers, peaks
+from bayescale.runs.features import encoded, feature_of
 
 
 class Data(NamedTuple):
@@ -35,8 +35,11 @@ def padded_size(rows: int) -> int:
 
 
 def centre_of(inputs: Mapping[str, np.ndarray], metric: str, observed: np.ndarray) -> Centre:
-    """Geometric means of the inputs, of schedules that of their peaks, and the median of the metric."""
-    means = {n: float(np.exp(np.mean(np.log(peaks(x) if n == "schedule" else x)))) for n, x in inputs.items()}
+    """Geometric means of the inputs, of schedules that of their peaks, and the median of the metric.
+
+    An input of a law's own that is not positive throughout is at its mean.
+    """
+    means = {n: feature_of(n).middle(x) for n, x in inputs.items()}
     return Centre({**means, metric: float(np.median(observed))})
 
 
@@ -69,7 +72,7 @@ def padded(
 def padded_inputs(inputs: Mapping[str, np.ndarray], size: int, centre: Centre) -> dict[str, np.ndarray]:
     """Inputs as programs read them, `size` rows of each: those of the table, then rows at its centre."""
     found = {}
-    for name, values in as_numbers(inputs).items():
+    for name, values in encoded(inputs).items():
         x = np.asarray(values, float)
         filler = x[:1] if x.ndim > 1 else np.array([centre.values.get(name, 1.0)])
         found[name] = np.concatenate([x, np.repeat(filler, size - len(x), axis=0)])

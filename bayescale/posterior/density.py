@@ -24,7 +24,7 @@ from bayescale.law.varying import AnyLaw, Varying
 from bayescale.likelihood import Likelihood
 from bayescale.posterior.coordinates import Conditioning, Coordinates, Straightening, Whitening, whitening
 from bayescale.posterior.data import Data
-from bayescale.runs.schedule import NODES
+from bayescale.runs.features import feature_of
 
 BATCH = 256
 """Points evaluated together; tables of many rows get fewer, so that a batch stays within memory."""
@@ -106,7 +106,7 @@ class Target:
         sites: dict[str, tuple[Any, int]] = {}
 
         def visit(centre: Centre) -> None:
-            ones = {n: jnp.ones((1, NODES, 4) if n == "schedule" else 1) for n in self.law.inputs}
+            ones = {n: jnp.ones((1, *feature_of(n).shape)) for n in self.law.inputs}
             data = Data(ones, jnp.ones(1), None, jnp.ones(1, bool), centre)  # type: ignore[arg-type]
             with handlers.trace() as trace, handlers.seed(rng_seed=0), users_code(self.law.law.name, "sample"):
                 self.model(data, observe=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import numpy as np
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
-from bayescale.compiled import Program
+from bayescale.compiled import Program, cores
 from bayescale.posterior.coordinates import Coordinates
 from bayescale.posterior.data import Data
 from bayescale.posterior.density import Target
@@ -157,7 +156,7 @@ class Chains:
             ]
 
         # XLA runs one small program on one core and lets go of the interpreter: threads are free chains
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(max_workers=cores()) as pool:
             try:
                 moved = [x for group in pool.map(run, groups) for x in group]
             except BaseException:  # an interrupt: let the threads end at their next chunk

@@ -92,7 +92,7 @@ def _refitting(
 ) -> Attempts:
     """Of a law with fields: its many coordinates are conditioned by the draws of all chains, again until they pass."""
     frame = nuts.Frame(weighted.location, weighted.factor, weighted.at)
-    for acceptance in (effort.target_acceptance, 0.9, 0.95, 0.99):
+    for acceptance in (effort.target_acceptance, 0.9, 0.95, 0.99, 0.998):
         outcome = yield Attempt(nuts.CONDITIONED, frame, _about(frame, rng, effort.chains), acceptance)
         z = outcome.z.reshape(-1, target.dimension)
         at = conditioning(target, np.median(z, axis=0), prior, data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from bayescale.compiled import cores
 from bayescale.posterior import nuts
 from bayescale.posterior.data import Data
 from bayescale.posterior.density import PRIOR_DRAWS, Target, in_blocks
@@ -319,5 +319,5 @@ R = TypeVar("R")
 
 
 def _in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=cores()) as pool:
         return list(pool.map(function, items))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from bayescale.runs.features import numeric
+
 if TYPE_CHECKING:
     from bayescale.fit import Fit
 
@@ -100,8 +102,8 @@ def law_function(fit: Fit, constants: Sequence[str]) -> str:
         The formula uses a primitive that has no translation.
     """
 
-    if "schedule" in fit.law.inputs:
-        raise UntranslatableError("a schedule is no number")
+    if not numeric(fit.law.inputs):
+        raise UntranslatableError("an input is no number")
 
     def value(k: tuple[Any, ...], *inputs: Any) -> Any:
         law = fit.target.law_at(dict(zip(constants, k, strict=True)))

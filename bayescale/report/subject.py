@@ -14,6 +14,7 @@ from bayescale.answers.predict import predict
 from bayescale.errors import BayescaleError, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
+from bayescale.runs.features import numeric
 from bayescale.studies.compare import Comparison
 
 
@@ -111,7 +112,7 @@ def subject_of(found: Any, interval: float) -> Subject:
         made = Subject(found, {found.law.name: 1.0}, {found.law.name: found}, None, interval)
     else:
         made = _of_comparison(found, interval)
-    if "schedule" in made.inputs:
+    if not numeric(made.inputs):
         raise UsageError(
             "a report shows laws of numbers, and this one is of a learning-rate schedule: use plot and predict"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.runs.schedule import checked_schedules
+from bayescale.runs.features import feature_of
 
 
 def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -22,17 +22,7 @@ def checked_inputs(law: str, names: tuple[str, ...], inputs: Mapping[str, Any]) 
     for name in names:
         if name not in inputs:
             raise UsageError(f"law {law} needs {name}; its inputs are {', '.join(names)}")
-        if name == "schedule":
-            arrays[name] = checked_schedules(inputs[name])
-            continue
-        try:
-            array = np.asarray(inputs[name], dtype=float)
-        except (TypeError, ValueError):
-            raise UsageError(f"{name} must be a positive number or an array of them, not {inputs[name]!r}") from None
-        bad = array[~(np.isfinite(array) & (array > 0))]
-        if bad.size:
-            raise UsageError(f"{name} must be positive and finite; found {bad.flat[0]}")
-        arrays[name] = array
+        arrays[name] = feature_of(name).read(name, inputs[name])
     try:
         np.broadcast_shapes(*(a.shape for a in arrays.values()))
     except ValueError:

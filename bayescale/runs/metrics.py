@@ -55,18 +55,13 @@ def refuse_rising(
     ranks = _ranks(observed)
     if np.ptp(ranks) == 0:
         return
-    together = _correlation(_ranks(sum(scale.values())), ranks)
+    together = _correlation(_ranks(np.sum(list(scale.values()), axis=0)), ranks)
     apart = [_correlation(_ranks(x), ranks) for x in scale.values() if np.ptp(x) > 0]
     certain = min(0.9, RISING / np.sqrt(len(observed) - 1))
     if together < certain or min(apart, default=1.0) < -0.1:
         return
     says = f"{column} rises with {' and '.join(scale)} (rank correlation {together:.2g} over {len(observed)} rows)"
     raise DataError(f"{source}: {says}, and {law} falls. {_turned(column, observed, metric)}", code="metric_rises")
-
-
-def _ranks(values: Array) -> Array:
-    """Of each value, the mean of those of equal ones; scipy.stats, which has this too, takes a second to import."""
-    return pd.Series(values).rank().to_numpy()
 
 
 def _turned(column: str, observed: Array, metric: str) -> str:
@@ -82,6 +77,10 @@ def _turned(column: str, observed: Array, metric: str) -> str:
         return f"Of an accuracy the error rate is fitted: {accuracy} (or {error})"
     turned = in_words("columns={'loss': 'K - " + column + "'}", f"--column 'loss=K - {column}'")
     return f"Turn it over, with K what it cannot exceed: {turned}"
+
+
+def _ranks(x: Array) -> Array:
+    return np.asarray(pd.Series(x).rank(), dtype=np.float64)
 
 
 def _correlation(a: Array, b: Array) -> float:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from bayescale.errors import DataError, UsageError, in_words
 from bayescale.runs.columns import bad_cells, listed, own_label, refuse
+from bayescale.runs.features import QUANTITY, feature_of
 from bayescale.runs.metrics import refuse_rising
 from bayescale.runs.names import COLUMNS, LABELS, standard_name
 from bayescale.runs.notes import warnings_among
@@ -107,7 +108,7 @@ def observations(
     source, labels = str(runs.attrs["source"]), frame.index
     error = f"{metric}_se"
     names = [*inputs, metric, *([error] if error in runs else [])]
-    texts = [n for n in inputs if n == "schedule"]
+    texts = [n for n in inputs if not feature_of(n).numeric]
     absent = [name for name in names if name not in runs]
     if absent:
         raise _missing(absent[0], law, source, list(runs.columns))
@@ -116,9 +117,8 @@ def observations(
     for name, value in values.items():
         if name in texts:
             continue
-        free = name != metric and name not in COLUMNS  # an input of the law's own may be zero or negative
-        low = np.zeros(len(value), bool) if free else value < 0 if name == error else value <= 0
-        wrong = ~np.isfinite(value) | low
+        usable = QUANTITY.usable if name == metric else feature_of(name).usable
+        wrong = ~np.isfinite(value) | (value < 0) if name == error else ~usable(value)
         bad += bad_cells(runs[name], wrong, shown if name == metric else name, name, lambda row: f"row {labels[row]}")
     refuse(bad, source)
     if "error" in (metric, shown) and (high := values[metric] > 1).any():
@@ -204,7 +204,7 @@ def _enough(points: Mapping[str, Array], constants: int, law: str, source: str) 
         )
     if len(points) > 1:
         for name, value in points.items():
-            if name != "schedule" and (value == value[0]).all():
+            if feature_of(name).numeric and (value == value[0]).all():
                 raise DataError(
                     f"{source}: {name} is {value[0]:g} in every row, so a term of {law} in it "
                     f"cannot be told from a constant. Add runs at another {name}, or use a law without it",
@@ -221,7 +221,7 @@ def _enough(points: Mapping[str, Array], constants: int, law: str, source: str) 
 
 def _collinear(points: Mapping[str, Array], law: str) -> list[str]:
     """Warn where the log inputs lie so close to a plane that terms of the law trade off freely."""
-    logs = {name: np.log(value) for name, value in points.items() if name != "schedule" and (value > 0).all()}
+    logs = {name: np.log(value) for name, value in points.items() if feature_of(name).numeric and (value > 0).all()}
     logs = {name: value - value.mean() for name, value in logs.items() if np.ptp(value) > 0}
     if len(logs) < 2:
         return []

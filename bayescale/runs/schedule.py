@@ -8,7 +8,6 @@ are a jump; before the first knot and after the last the rate stays.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,10 +233,3 @@ def _path(text: str, step: float) -> np.ndarray:
 def peaks(texts: np.ndarray) -> np.ndarray:
     """The highest rate of each schedule, shape (row,)."""
     return np.array([schedule_from(str(t)).peak for t in texts])
-
-
-def as_numbers(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs as programs read them: a schedule as its path at the row's step."""
-    if "schedule" not in inputs:
-        return dict(inputs)
-    return {**inputs, "schedule": paths(np.asarray(inputs["S"]), np.asarray(inputs["schedule"]))}

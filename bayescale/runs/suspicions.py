@@ -41,7 +41,7 @@ def _counts(runs: Mapping[str, Array], where: Where, labels: Mapping[str, str]) 
     if "N" in runs and (high := runs["N"] > 1e14).any():
         row = int(np.argmax(runs["N"]))
         yield f"N is above 1e14 in {high.sum()} rows ({where(row)}: {runs['N'][row]:g}): was a unit applied twice?"
-    if "D" in runs and runs["D"].max() < 1e6:
+    if "D" in runs and runs.keys() & {"N", "loss"} and runs["D"].max() < 1e6:  # rows of a task may be few
         yield (
             f"D looks like it is in millions or billions of tokens (greatest {runs['D'].max():g}): D counts tokens"
             f"{_times('D', labels)}"

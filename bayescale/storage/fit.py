@@ -83,7 +83,9 @@ def data_tree(fit: Posterior) -> xarray.DataTree:
     some = {n: x[:, ::step].reshape(-1, *x.shape[2:]) for n, x in fit.samples.constants.items()}
     some_prior_axes = {"chain": np.arange(1), "draw": prior_axes["draw"][::step]}
     seen = {metric: ("run", fit.runs.observed)}
-    given = {stored_name(n): ("run", x.astype(str) if x.dtype == object else x) for n, x in fit.runs.inputs.items()}
+    given = {
+        row_name(fit.law, n): ("run", x.astype(str) if x.dtype == object else x) for n, x in fit.runs.inputs.items()
+    }
     if fit.runs.se is not None:
         given[f"{metric}_se"] = ("run", fit.runs.se)
     for label in ("group", "run"):
@@ -229,7 +231,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Post
     likelihood: Likelihood = LIKELIHOODS[spec["likelihood"]](**noise)
     metric, rows = law.metric, tree["constant_data"]
     runs = Observations(
-        inputs={n: _stored(rows, n) for n in (*law.inputs, *law.columns)},
+        inputs={n: _stored(rows, row_name(law, n)) for n in (*law.inputs, *law.columns)},
         metric=metric,
         observed=tree["observed_data"][metric].to_numpy(),
         se=rows[f"{metric}_se"].to_numpy() if f"{metric}_se" in rows else None,
@@ -270,7 +272,7 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Post
 
 def _stored(rows: Any, name: str) -> np.ndarray:
     """A column of the fitted rows; text as the object array that it was."""
-    values: np.ndarray = rows[stored_name(name)].to_numpy()
+    values: np.ndarray = rows[name].to_numpy()
     return values if values.dtype.kind == "f" else values.astype(str).astype(object)
 
 
@@ -296,6 +298,11 @@ def _rebuild_law(spec: dict[str, Any], given: Any) -> AnyLaw:
         return law
     groupings = [Grouping(column, tuple(labels), tuple(varying)) for column, labels, varying in spec["pool"]]
     return pooled(law, groupings, {n: _read_setting(t, n) for n, t in spec["spreads"].items()})
+
+
+def row_name(law: AnyLaw, name: str) -> str:
+    """What an input is called beside the rows: the codes of groups are an index, as ArviZ's users call it."""
+    return f"{stored_name(name)}_idx" if name in law.columns else stored_name(name)
 
 
 def member_dimension(of: Field) -> str:

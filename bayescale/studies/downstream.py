@@ -183,7 +183,7 @@ class Downstream:
             losses = np.stack([x[np.arange(n) * len(x) // n] for x in (mean, new_run)])
             groups = {c: x[done : done + losses.shape[2]] for c, x in codes.items()}
             across, count = next(filled_blocks({"loss": np.arange(losses.shape[2]), **groups}))
-            there = losses[:, :, across["loss"]].transpose(1, 0, 2)
+            there = losses[:, :, across["loss"].astype(int)].transpose(1, 0, 2)
             about = of_new_runs(self.task.law, across) or across
             keys = rng.integers(0, 2**32, (n, 2), dtype=np.uint32)
             found = np.asarray(self._program()(pairs, there, across, about, keys))[:, :, :count]

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,16 @@ import pandas as pd
 from bayescale.catalogue import law_from
 from bayescale.errors import UsageError
 from bayescale.fit import METHODS
-from bayescale.law import Law, setting_text
-from bayescale.law.varying import Varying
+from bayescale.law import AnyLaw, Varying, setting_text
 from bayescale.likelihood import likelihood_from
 from bayescale.progress import Progress, silent
 from bayescale.studies.calibrate.calibration import MASS as MASS
 from bayescale.studies.calibrate.calibration import Calibration as Calibration
-from bayescale.studies.calibrate.design import ROWS, Design, design_of
+from bayescale.studies.calibrate.design import Design, design_of
 from bayescale.studies.calibrate.file import FORMAT, append_results, begin_results, read_results, results_path
-from bayescale.studies.calibrate.simulate import BLOCK, DRAWS, Ranked, Setting
+from bayescale.studies.calibrate.plan import ROWS
+from bayescale.studies.calibrate.ranks import DRAWS, Ranked
+from bayescale.studies.calibrate.simulate import BLOCK, Setting
 from bayescale.studies.calibrate.work import in_blocks
 
 
@@ -36,7 +37,8 @@ def calibrate(
     rows: int = ROWS,
     likelihood: Any = "student_t",
     method: str = "nuts",
-    centre: Mapping[str, float] | None = None,
+    centre: Mapping[str, float] | Literal["table"] | None = None,
+    pool: Mapping[str, Any] | None = None,
     mass: float = MASS,
     seed: int = 0,
     refit: bool = True,
@@ -55,14 +57,19 @@ def calibrate(
     law : str, Law or type
         A law's name, a law with its priors, its class, or ``"file.py:Name"``.
     runs : DataFrame, str or Path, optional
-        A table with the law's inputs, whose rows the simulated runs take; by default `rows` rows spread over the
-        range that each input usually has.
+        A table with the law's inputs, whose rows the simulated runs take, with their groups, runs and steps; by default
+        `rows` rows spread over the range that each input usually has, in a few groups or along a few runs.
     simulations : int
         How many data sets.
-    likelihood : {'student_t', 'normal', 'laplace'} or Likelihood
+    likelihood : {'student_t', 'normal', 'laplace', 'ar1'} or Likelihood
     method : {'nuts', 'laplace'}
-    centre : mapping, optional
-        Where priors are stated (input and metric -> value): by default the centre of the rows.
+    centre : mapping or 'table', optional
+        Where priors are stated (input and metric -> value): by default the centre of the rows, the same for all data
+        sets. 'table': constants are drawn so, but each fit has its priors at the median of its own simulated metric, as
+        `fit` has them. Such priors see the data twice and ranks need not be uniform: the verdict is on the coverage of
+        50 % and 90 % intervals.
+    pool : mapping, optional
+        Column -> the constants that vary by it, as `fit` takes it; these and their spreads are drawn for each data set.
     mass : float
         Of the simultaneous bands (Säilynoja et al. 2022, arXiv:2103.10522).
     seed : int
@@ -91,16 +98,22 @@ def calibrate(
     """
     begun = time.perf_counter()
     if isinstance(law, Varying):
-        raise UsageError(f"a pooled law is not calibrated as a whole; calibrate {law.law.name} itself")
+        raise UsageError(f"{law!r} is pooled already; give calibrate the law itself, and pool=")
     spec = law_from(law)
     _check(simulations, method, mass, seed, processes)
-    design = design_of(spec, runs, rows=rows, centre=centre)
+    if isinstance(centre, str) and centre != "table":
+        raise UsageError(f"centre maps the metric and inputs to values, or is 'table', and is not {centre!r}")
+    own_centre = isinstance(centre, str)
     scatter = likelihood_from(likelihood)
-    if scatter.along_runs:
-        raise UsageError(
-            f"simulated tables have no runs whose rows follow one another: {scatter.name} has no calibration"
-        )
-    setting = Setting(spec, scatter, design, seed, method, refit)
+    design = design_of(
+        spec,
+        runs,
+        rows=rows,
+        centre=None if isinstance(centre, str) else centre,
+        pool=pool,
+        along_runs=scatter.along_runs,
+    )
+    setting = Setting(design.law(spec), scatter, design, seed, method, refit, own_centre)
     described = _described(setting)
     path = None if output is None else results_path(output, spec.name)
     done: dict[int, Ranked] = {}
@@ -126,11 +139,11 @@ def calibrate(
         if path is not None:
             append_results(path, results)
     seconds = time.perf_counter() - begun
-    return collected(spec, design, [done[i] for i in range(simulations)], mass, described, seconds)
+    return collected(setting.law, design, [done[i] for i in range(simulations)], mass, described, seconds)
 
 
 def collected(
-    law: Law, design: Design, results: Sequence[Ranked], mass: float, settings: dict[str, Any], seconds: float
+    law: AnyLaw, design: Design, results: Sequence[Ranked], mass: float, settings: dict[str, Any], seconds: float
 ) -> Calibration:
     """A `Calibration` from its simulations."""
     good = [r for r in results if not r.failures]
@@ -157,17 +170,19 @@ def _described(setting: Setting) -> dict[str, Any]:
     """What decides the results; text and numbers only."""
     design = setting.design
     numbers = json.dumps({n: x.tolist() for n, x in design.inputs.items()} | {"centre": design.centre.values})
-    if design.log_se is not None:
-        numbers += json.dumps(design.log_se.tolist())
+    for more in (design.log_se, *(design.follows or ())):
+        numbers += "" if more is None else json.dumps(more.tolist())
     return {
         "format": FORMAT,
         "version": importlib.metadata.version("bayescale"),
         "law": setting.law.name,
         "formula": setting.law.formula(),
         "priors": {n: setting_text(v) for n, v in setting.law.items()},
+        "pool": {c: list(setting.law.varied(c)) for c in setting.law.columns},
         "likelihood": repr(setting.likelihood),
         "rows": design.rows,
         "design": design.source,
+        "centre": "table" if setting.own_centre else "fixed",
         "design_hash": hashlib.sha256(numbers.encode()).hexdigest()[:16],
         "method": setting.method,
         "seed": int(setting.seed),

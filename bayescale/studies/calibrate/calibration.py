@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayescale.law import Law
+from bayescale.law import AnyLaw
 from bayescale.studies.calibrate import bands
 from bayescale.studies.calibrate.design import Design
 from bayescale.text.layout import WIDTH, aligned
 
 MASS = 0.95
+MASSES = (0.5, 0.9)
+"""Of the central intervals whose coverage is counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +28,16 @@ class Calibration:
 
     Attributes
     ----------
-    law : Law
+    law : Law or Varying
     design : Design
         Where the rows were, and where the priors were stated.
     ranks : DataFrame
-        One row a simulation (its number is the index), one column a quantity: the law's free constants, sigma and nu,
-        mean_curve and new_run at the far point of the design, N_opt at a budget far beyond it and
+        One row a simulation (its number is the index), one column a quantity: the law's free constants, those of the
+        scatter, mean_curve and new_run at the far point of the design, N_opt at a budget far beyond it and
         tokens_per_parameter at one within it (laws of N and D), and log_likelihood, which sees what constants alone do
-        not (Modrák et al. 2023). Ranks are scaled to (0, 1), ties and steps broken at random.
+        not (Modrák et al. 2023). With `pool` also spreads, the constants of each group and of one that the table lacks,
+        ``E[unseen]``, and mean_curve and new_run of the first group; without a name they are of an unseen one. Ranks
+        are scaled to (0, 1), ties and steps broken at random.
     methods : Series
         How each simulation's posterior was drawn, failed ones as 'none': 'batch', or where the batch did not pass the
         checks of a fit, what the ordinary fit says.
@@ -49,7 +53,7 @@ class Calibration:
         Wall time of this call.
     """
 
-    law: Law
+    law: AnyLaw
     design: Design
     ranks: pd.DataFrame
     methods: pd.Series
@@ -114,14 +118,49 @@ class Calibration:
         table["passed"] = table["adjusted"] >= 1 - self.mass
         return table
 
+    @cached_property
+    def coverage(self) -> pd.DataFrame:
+        """How often central intervals hold the constants that made the data.
+
+        Returns
+        -------
+        DataFrame
+            Index: quantities. Columns: held_50 and held_90, the share of simulations whose 50 % and 90 % interval holds
+            the truth; off, the mean rank less one half (negative: posteriors lie above the truth); p, the probability
+            that intervals which hold what they say are held as far from it (binomial, the less likely of the two, times
+            two); adjusted, p for the number of quantities (Holm 1979); passed, whether that is at least 1 - mass.
+        """
+        from scipy.special import bdtr, bdtrc
+
+        size = len(self.ranks)
+        distance = (self.ranks - 0.5).abs()
+        p = np.ones(len(distance.columns))
+        table = pd.DataFrame(index=distance.columns.astype(str))
+        for m in MASSES:
+            count = (distance < m / 2).sum().to_numpy(float)
+            table[f"held_{m * 100:.0f}"] = count / max(size, 1)
+            tail = np.minimum(bdtr(count, size, m), np.where(count > 0, bdtrc(count - 1, size, m), 1.0))
+            p = np.minimum(p, 2 * len(MASSES) * tail)
+        table["off"] = self.ranks.mean().to_numpy() - 0.5
+        table["p"] = p
+        table["adjusted"] = bands.holm(p)
+        table["passed"] = table["adjusted"] >= 1 - self.mass
+        return table
+
+    @property
+    def own_centre(self) -> bool:
+        """Whether each fit had its priors at its own table's centre, so that coverage and not ranks is judged."""
+        return self.settings.get("centre") == "table"
+
     @property
     def passed(self) -> bool:
         """Whether every quantity passed, its p adjusted for their number, and nearly no posterior was refused.
 
         A right engine passes with probability `mass` at least. More than 5 % of refused posteriors do not pass: ranks
-        say nothing of them.
+        say nothing of them. What is judged is `summary`, and `coverage` where priors are at each table's own centre.
         """
-        return bool(self.summary["passed"].all()) and len(self.failures) <= 0.05 * self.simulations
+        judged = self.coverage if self.own_centre else self.summary
+        return bool(judged["passed"].all()) and len(self.failures) <= 0.05 * self.simulations
 
     def __repr__(self) -> str:
         return calibration_text(self)
@@ -129,11 +168,7 @@ class Calibration:
 
 def calibration_text(found: Calibration) -> str:
     """The verdict, each quantity against its band, and how the posteriors were drawn."""
-    header = ("", "deviation", "of band", "p", "")
-    rows = []
-    for name, row in found.summary.iterrows():
-        mark = "" if row.inside else "outside the band" if row.passed else "FAILED"
-        rows.append((str(name), f"{row.deviation:+.3f}", f"{row.excess:.2f}", f"{row.p:.2g}", mark))
+    header, rows = _coverage_rows(found) if found.own_centre else _rank_rows(found)
     table = [line.rstrip() for line in aligned(rows, header)]
     return "\n".join(
         [
@@ -150,15 +185,36 @@ def calibration_text(found: Calibration) -> str:
     )
 
 
+def _rank_rows(found: Calibration) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = []
+    for name, row in found.summary.iterrows():
+        mark = "" if row.inside else "outside the band" if row.passed else "FAILED"
+        rows.append((str(name), f"{row.deviation:+.3f}", f"{row.excess:.2f}", f"{row.p:.2g}", mark))
+    return ("", "deviation", "of band", "p", ""), rows
+
+
+def _coverage_rows(found: Calibration) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = []
+    for name, row in found.coverage.iterrows():
+        held = (f"{row[f'held_{m * 100:.0f}']:.1%}" for m in MASSES)
+        rows.append((str(name), *held, f"{row.off:+.3f}", f"{row.p:.2g}", "" if row.passed else "FAILED"))
+    return ("", *(f"in {m:.0%}" for m in MASSES), "off", "p", ""), rows
+
+
 def verdict(found: Calibration) -> str:
     """One sentence, two where posteriors were refused."""
-    size, summary = len(found.ranks.columns), found.summary
+    size, summary = len(found.ranks.columns), found.coverage if found.own_centre else found.summary
     bad = [str(n) for n in summary.index[~summary["passed"]]]
-    outside = int((~summary["inside"]).sum())
-    if bad:
+    outside = 0 if found.own_centre else int((~summary["inside"]).sum())
+    if bad and found.own_centre:
+        text = f"NOT CALIBRATED: intervals of {', '.join(bad)} do not hold the truth as often as they say."
+    elif bad:
         text = f"NOT CALIBRATED: the ranks of {', '.join(bad)} are not uniform."
     elif not found.passed:
         text = "NOT CALIBRATED: too many posteriors were refused for the ranks of the rest to say enough."
+    elif found.own_centre:
+        text = f"Calibrated: intervals of all {size} quantities hold the truth as often as they say, as far as their "
+        text += "number can show."
     else:
         text = f"Calibrated: the ranks of all {size} quantities are uniform, as far as their number can show."
     if outside and not bad:
@@ -179,6 +235,14 @@ def how(found: Calibration) -> str:
 
 
 def _meaning(found: Calibration) -> str:
+    if found.own_centre:
+        error = 0.5 * (len(found.ranks) or 1) ** -0.5
+        return (
+            f"Priors at the centre of each table, as `fit` has them. In {MASSES[0]:.0%} and {MASSES[1]:.0%}: how often "
+            f"the central interval of that mass holds the truth (standard error at 50%: {error:.1%}). Off: the "
+            f"mean rank less one half. A quantity fails where p, multiplied by how many there are (Holm), is below "
+            f"{1 - found.mass:.2g}."
+        )
     return (
         f"Deviation: the largest difference between the ECDF of the ranks and the uniform one; of band: in units of "
         f"the half width of the simultaneous {found.mass:.0%} band. A quantity fails where p, multiplied by how many "
@@ -198,6 +262,7 @@ def as_json(found: Calibration) -> dict[str, Any]:
         "passed": found.passed,
         "verdict": verdict(found),
         "quantities": [{"quantity": str(n), **row.to_dict()} for n, row in found.summary.iterrows()],
+        "coverage": [{"quantity": str(n), **row.to_dict()} for n, row in found.coverage.iterrows()],
         "settings": found.settings,
         "seconds": found.seconds,
     }

@@ -10,9 +10,9 @@ from typing import Any
 
 from bayescale.errors import DataError, UsageError
 from bayescale.storage.atomic import whole_file
-from bayescale.studies.calibrate.simulate import Ranked
+from bayescale.studies.calibrate.ranks import Ranked
 
-FORMAT = 1
+FORMAT = 2
 
 
 def results_path(output: str | Path, law: str) -> Path:

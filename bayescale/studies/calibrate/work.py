@@ -6,14 +6,15 @@ import multiprocessing
 import pickle
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
 from bayescale.catalogue import law_from
 from bayescale.errors import UsageError
 from bayescale.law import Law
-from bayescale.studies.calibrate.design import Design
-from bayescale.studies.calibrate.simulate import Ranked, Setting, ranked
+from bayescale.studies.calibrate.ranks import Ranked, ranked
+from bayescale.studies.calibrate.simulate import Setting
 
 
 def in_blocks(
@@ -41,8 +42,9 @@ def in_blocks(
         for block in blocks:
             yield ranked(setting, block, tick)
         return
-    spec = law if isinstance(law, str) else _portable(setting.law)
-    work = partial(_in_process, spec, setting.likelihood, setting.design, setting.seed, setting.method, setting.refit)
+    spec = law if isinstance(law, str) else _portable(setting.law.law)
+    rest = {f.name: getattr(setting, f.name) for f in fields(setting) if f.name != "law"}
+    work = partial(_in_process, spec, rest)
     with multiprocessing.get_context("spawn").Pool(processes, _quiet) as pool:
         for results in pool.imap_unordered(work, blocks):
             tick(len(results))
@@ -68,8 +70,6 @@ def _quiet() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _in_process(
-    spec: Any, likelihood: Any, design: Design, seed: int, method: str, refit: bool, block: list[int]
-) -> list[Ranked]:
+def _in_process(spec: Any, rest: dict[str, Any], block: list[int]) -> list[Ranked]:
     law = law_from(spec) if isinstance(spec, str) else spec[0](**spec[1])
-    return ranked(Setting(law, likelihood, design, seed, method, refit), block)
+    return ranked(Setting(rest["design"].law(law), **rest), block)
