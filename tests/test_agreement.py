@@ -86,7 +86,7 @@ def everything(target: Target) -> Program:
     """The log density, its gradient and the constants at n points, as one program: each law has to compile it."""
 
     def one(z: Any, data: Any) -> Any:
-        return *jax.value_and_grad(target.log_density)(z, data), target.constrain(z, data)
+        return *jax.value_and_grad(target.log_density)(z, data), target.constrain((z, np.zeros(0)), data)
 
     return Program(jax.vmap(one, in_axes=(0, None)), fast_code=False)
 

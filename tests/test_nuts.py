@@ -25,14 +25,14 @@ def frame_of(exact: Any, plan: nuts.Plan) -> nuts.Frame:
 def chains(exact: Any, plan: nuts.Plan = CONDITIONED, seed: int = 0, count: int = 4) -> nuts.Chains:
     frame = frame_of(exact, plan)
     starts = exact.mean + np.random.default_rng(seed).standard_normal((count, 2)) * np.sqrt(np.diag(exact.covariance))
-    return nuts.Chains(exact.target, exact.data, plan, frame, starts, 0.8, seed)
+    return nuts.Chains(exact.target, plan, [nuts.Case(exact.data, frame, starts, 0.8, seed)])
 
 
 @pytest.mark.parametrize("plan", [CONDITIONED, ADAPTIVE, dataclasses.replace(CONDITIONED, vectorised=True)])
 def test_draws_are_of_the_posterior(exact: Any, plan: nuts.Plan) -> None:
     run, frame = chains(exact, plan), frame_of(exact, plan)
-    run.advance(plan.warmup // nuts.CHUNK)
-    drawn = run.advance(8)
+    run.advance([0], plan.warmup // nuts.CHUNK)[0]
+    drawn = run.advance([0], 8)[0]
     z = frame.location + drawn.w @ frame.factor.T
     assert z.shape == (4, 8 * nuts.CHUNK, 2) and not drawn.diverging.any()
     for i in range(2):
@@ -44,8 +44,8 @@ def test_draws_are_of_the_posterior(exact: Any, plan: nuts.Plan) -> None:
 
 def test_what_is_kept_of_a_transition(exact: Any) -> None:
     run, frame = chains(exact), frame_of(exact, CONDITIONED)
-    run.advance(1)
-    drawn = run.advance(1)
+    run.advance([0], 1)[0]
+    drawn = run.advance([0], 1)[0]
     assert {x.shape for x in drawn[1:]} == {(4, nuts.CHUNK)}
     z = frame.location + drawn.w @ frame.factor.T
     log_density = exact.target.evaluate(z.reshape(-1, 2), exact.data)[0].reshape(4, -1)
@@ -57,31 +57,31 @@ def test_what_is_kept_of_a_transition(exact: Any) -> None:
 
 def test_chains_continue_where_they_stopped(exact: Any) -> None:
     once, twice = chains(exact), chains(exact)
-    whole = once.advance(3)
-    parts = [twice.advance(1), twice.advance(2)]
+    whole = once.advance([0], 3)[0]
+    parts = [twice.advance([0], 1)[0], twice.advance([0], 2)[0]]
     for a, b in zip(whole, (np.concatenate(x, axis=1) for x in zip(*parts, strict=True)), strict=True):
         assert np.array_equal(a, b)
 
 
 def test_seeds_and_chains_are_independent_streams(exact: Any) -> None:
-    first, again, other = (chains(exact, CONDITIONED, seed).advance(1).w for seed in (0, 0, 1))
+    first, again, other = (chains(exact, CONDITIONED, seed).advance([0], 1)[0].w for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.any(first == other)
     assert len(np.unique(first[:, -1, 0])) == 4
 
 
 def test_progress_is_told_of_every_transition(exact: Any) -> None:
     told: list[int] = []
-    chains(exact).advance(2, told.append)
+    chains(exact).advance([0], 2, told.append)[0]
     assert sum(told) == 4 * 2 * nuts.CHUNK
 
 
 def test_one_program_serves_every_table_of_a_size(exact: Any) -> None:
     nuts.prepare(exact.target, exact.data, CONDITIONED, 4)
-    chains(exact).advance(1)
+    chains(exact).advance([0], 1)[0]
     program = exact.target.samplers[CONDITIONED]
     before = len(program.executables)
     shifted = exact._replace(data=exact.data._replace(observed=exact.data.observed * 1.1))
-    chains(shifted, CONDITIONED, seed=3).advance(1)
+    chains(shifted, CONDITIONED, seed=3).advance([0], 1)[0]
     assert len(program.executables) == before
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from contextvars import ContextVar
 from typing import NoReturn
 
 import click
 
+from bayescale.cli.printed import PRINTED
 from bayescale.errors import BayescaleError, DataError, did_you_mean, printable, speaking_of_options
 
 COMMANDS = {
@@ -26,9 +26,6 @@ COMMANDS = {
     "laws": "List the laws, or show one with its priors and published values.",
     "data": "List the data sets, or print one.",
 }
-
-PRINTED: ContextVar[bool] = ContextVar("printed", default=False)
-"""Whether a command has written its JSON object: what fails after it writes no second one."""
 
 
 class Commands(click.Group):

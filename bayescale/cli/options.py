@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
-from bayescale.cli import PRINTED
+from bayescale.cli.printed import PRINTED
 from bayescale.errors import DataError, UsageError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
