@@ -641,6 +641,8 @@ def sound(source: Any, **options: Any) -> None:
     assert first == [n for n in COLUMNS if n in first]
     if runs.empty:  # every column was, and was left out
         return
+    if any("is empty and was left out" in str(note) for note in runs.attrs["notes"]):
+        return  # what it stood for is then taken from another column, if there is one
     again = read_runs(runs)
     common = [n for n in ("N", "D", "C", "loss") if n in runs]
     pd.testing.assert_frame_equal(again[common], runs[common])

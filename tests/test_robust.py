@@ -41,6 +41,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 FULL = """
 import os, resource, signal, sys
 import bayescale.fit
+from bayescale.cli import main
 
 found = bayescale.load("fit.nc")
 sys.modules["bayescale.fit"].fit = lambda *_, **__: found
@@ -96,6 +97,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_file(python: Any, saved
     old.write_bytes(b"the old file")
     script = """
 import os, signal, sys
+from pathlib import Path
 import bayescale as bs
 
 def half(path, content):
@@ -119,6 +121,7 @@ def test_an_interrupted_fit_keeps_the_old_file(table: pd.DataFrame, cache: str, 
     (tmp_path / "fit.nc").write_bytes(b"the old file")
     script = """
 import signal, sys, bayescale.fit
+from bayescale.cli import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 
@@ -143,6 +146,7 @@ main(["fit", "runs.csv", "-o", "fit.nc"])
 
 FIT = """
 import json, sys, time, bayescale as bs
+from pathlib import Path
 while len(sys.argv) > 1 and not Path(sys.argv[1]).exists():
     time.sleep(0.01)
 found = bs.fit("chinchilla", "palm2", method="laplace")
@@ -231,7 +235,7 @@ def test_many_rotten_files_are_refused_or_the_same(saved: Path, tmp_path: Path) 
         (lambda f: f["unconstrained_posterior/z"].__setitem__((0, 0, 0), 1.0), "its numbers are not those"),
         (lambda f: f["log_likelihood/loss"].__setitem__((0, 0, 0), 1.0), "its numbers are not those"),
         (lambda f: f.attrs.__delitem__("bayescale_sha256"), "has no checksum: it was written by an older bayescale"),
-        (lambda f: f.attrs.__setitem__("bayescale_format", 99), r"newer bayescale \(format 99, this one reads 1\)"),
+        (lambda f: f.attrs.__setitem__("bayescale_format", 99), r"newer bayescale \(format 99, this one reads 2\)"),
         (lambda f: f.attrs.__setitem__("bayescale_format", "one"), "is damaged: ValueError"),
         (lambda f: f.attrs.__setitem__("bayescale", "[1]"), "is damaged"),
         (

@@ -271,6 +271,7 @@ def test_a_law_that_changed_is_refused(copy: Path) -> None:
 INHERITED = """
 import numpyro.distributions as dist
 
+from bayescale.law import Law, Param
 
 FLOOR = dist.LogNormal(0.0, 1.0)
 

@@ -129,7 +129,7 @@ def _holds(cells: pd.Series, sign: str, value: str) -> Mask:
     """Which cells fulfil a comparison; an empty one only that it is not something."""
     number, empty = quantity(value), missing(cells)
     values = numbers(cells) if number is not None else np.full(len(cells), np.nan)
-    text = cells.astype(str).str.strip().to_numpy(object)
+    text = np.array(["" if nothing else str(cell).strip() for cell, nothing in zip(cells, empty, strict=True)], object)
     if number is not None and np.isfinite(values).any():
         by_number = _compare(values, sign, number.value)
         if sign not in ("=", "==", "!="):
