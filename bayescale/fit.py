@@ -238,6 +238,7 @@ def fit(
         column=metric,
         constants=len(base.free),
         law=base.name,
+        may_rise=base.may_rise,
     )
     at = centre_of(table.inputs, base.metric, table.observed)
     if centre is not None:

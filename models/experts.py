@@ -27,6 +27,8 @@ class ClarkRouted(Law):
     the geometric mean of the table's E.
     """
 
+    may_rise = True
+
     E_start: Param = E_START
     E_max: Param = E_MAX
     a: Param = stated(

@@ -26,7 +26,7 @@ class IsoFLOP(Law):
     N_opt: Param = stated("N_opt / N0", AT_CENTRE, lambda q, law, at: q * at.N)
     h: Param = dist.LogNormal(log(0.05), 0.8)
 
-    by_name_only = True
+    by_name_only = may_rise = True
 
     def loss(self, N):
         return self.L_opt * (1 + self.h / 2 * ln(N / self.N_opt) ** 2)
@@ -54,7 +54,7 @@ class IsoFLOPs(Law):
     a: Param = SPLIT
     k: Param = stated("N_opt(C0) / N0", AT_CENTRE, lambda q, law, at: q * at.N / at.C**law.a)
 
-    by_name_only = True
+    by_name_only = may_rise = True
 
     def loss(self, N, C):
         return self.L_opt(C) * (1 + self.h / 2 * (ln(N / self.k) - self.a * ln(C)) ** 2)

@@ -24,6 +24,8 @@ class JointMoE(Law):
     Ehat0 is Ehat at the geometric mean of the table's E.
     """
 
+    may_rise = True
+
     E_start: Param = E_START
     E_max: Param = E_MAX
     gamma: Param = BEND

@@ -115,7 +115,7 @@ class BNSL(Law):
         "(L(D0) - a) / L0", REDUCIBLE, lambda q, law, at: q * at.loss * jnp.exp(-law.log_shape(jnp.log(at.D)))
     )
 
-    by_name_only = True
+    by_name_only = may_rise = True
 
     def log_shape(self, x):
         """Log of (L - a) / b at log D = x."""
@@ -145,7 +145,7 @@ class BNSL2(Law):
     f_2: Param = SHARPNESS
     b: Param = BNSL.b
 
-    by_name_only = True
+    by_name_only = may_rise = True
 
     def log_shape(self, x):
         """Log of (L - a) / b at log D = x."""

@@ -119,12 +119,15 @@ class Law:
         What a user of the law's allocation should know, or ''.
     by_name_only : bool
         Left out where all suitable laws are compared: it restates another, or is of runs chosen for it.
+    may_rise : bool
+        The metric need not fall in every input: a valley, a broken law. Of other laws a table that rises is refused.
     """
 
     metric: ClassVar[str] = "loss"
     published: ClassVar[Mapping[str, Mapping[str, float]]] = {}
     caution: ClassVar[str] = ""
     by_name_only: ClassVar[bool] = False
+    may_rise: ClassVar[bool] = False
     name: ClassVar[str] = ""
     inputs: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()

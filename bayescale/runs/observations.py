@@ -74,6 +74,7 @@ def observations(
     column: str | None = None,
     constants: int,
     law: str,
+    may_rise: bool = False,
 ) -> Observations:
     """Take from a run table what a law needs, and refuse a table that cannot determine it.
 
@@ -91,6 +92,8 @@ def observations(
         How many free constants the law has.
     law : str
         The law's name, for messages.
+    may_rise : bool
+        Whether the metric may rise with the inputs by the law.
 
     Raises
     ------
@@ -129,7 +132,8 @@ def observations(
         )
 
     points = {name: values[name] for name in inputs}
-    refuse_rising(points, metric, values[metric], _written(runs, shown), law, source)
+    if not may_rise:
+        refuse_rising(points, metric, values[metric], _written(runs, shown), law, source)
     _enough(points, constants, law, source)
     warnings = warnings_among(runs.attrs["notes"])
     if shown != metric:

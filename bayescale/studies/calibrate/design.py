@@ -112,7 +112,14 @@ def design_of(
     own = law.metric in table.columns
     if not own:  # a plan of runs to make
         table = table.assign(**{law.metric: METRICS.get(law.metric, 1.0)})
-    found = observations(table, inputs=law.inputs, metric=law.metric, constants=len(law.free), law=law.name)
+    found = observations(
+        table,
+        inputs=law.inputs,
+        metric=law.metric,
+        constants=len(law.free),
+        law=law.name,
+        may_rise=law.may_rise,
+    )
     at = centre_of(found.inputs, law.metric, found.observed).values
     for name in centre or {}:
         if name not in at:

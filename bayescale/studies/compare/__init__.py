@@ -245,7 +245,12 @@ def _fitted(
             continue
         try:
             tables[name] = observations(
-                table, inputs=spec.inputs, metric=spec.metric, constants=len(spec.free), law=spec.name
+                table,
+                inputs=spec.inputs,
+                metric=spec.metric,
+                constants=len(spec.free),
+                law=spec.name,
+                may_rise=spec.may_rise,
             )
         except DataError as refused:
             failed[name], error = str(refused), refused
