@@ -8,12 +8,15 @@ import inspect
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import bayescale.models  # noqa: F401  (declaring a law registers it)
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import Law
 from bayescale.law.law import REGISTRY
+
+LawLike: TypeAlias = str | Law | type[Law]
+"""Whatever names a law: its registered name or ``file.py:Name``, a law, its class."""
 
 
 def laws() -> dict[str, type[Law]]:
@@ -21,7 +24,7 @@ def laws() -> dict[str, type[Law]]:
     return dict(sorted(REGISTRY.items()))
 
 
-def law_from(spec: Any) -> Law:
+def law_from(spec: LawLike) -> Law:
     """A law from whatever names one: a law, its class, its registered name, or ``file.py:Name``.
 
     Raises

@@ -41,7 +41,7 @@ class Program:
         leaves, structure = jax.tree.flatten(arguments)
         key = (structure, tuple((np.shape(x), _dtype(x)) for x in leaves))
         with self.lock:
-            if key not in self.executables or self.executables[key].cancelled():
+            if key not in self.executables or _failed(self.executables[key]):
                 shapes = [jax.ShapeDtypeStruct(np.shape(x), _dtype(x)) for x in leaves]
                 self.executables[key] = _COMPILERS.submit(self._build, jax.tree.unflatten(structure, shapes))
                 _SUBMITTED.add(self.executables[key])
@@ -87,6 +87,11 @@ def cancel() -> None:
     """Forget what waits to be compiled, so that an interrupted process does not stay for it."""
     for waiting in list(_SUBMITTED):
         waiting.cancel()
+
+
+def _failed(future: Future[Any]) -> bool:
+    """Whether a program was not built: what failed once, for want of memory or of a disk, is tried anew."""
+    return future.done() and (future.cancelled() or future.exception() is not None)
 
 
 def _dtype(x: Any) -> Any:

@@ -22,11 +22,12 @@ from bayescale.answers.scores.evidence import Evidence, log_evidence
 from bayescale.answers.scores.holdout import Holdout, holdout
 from bayescale.answers.scores.loo import Loo, loo
 from bayescale.answers.summary import cautions, summary
-from bayescale.catalogue import law_from
+from bayescale.arrays import Numbers
+from bayescale.catalogue import LawLike, law_from
 from bayescale.errors import NotConverged, UsageError
 from bayescale.law import AnyLaw, Centre, Varying
 from bayescale.law.labels import by_groups
-from bayescale.likelihood import likelihood_from
+from bayescale.likelihood import LikelihoodLike, likelihood_from
 from bayescale.posterior.data import centre_of, data_of
 from bayescale.posterior.density import target_of
 from bayescale.posterior.nuts import CHUNK
@@ -34,7 +35,7 @@ from bayescale.posterior.posterior import Posterior
 from bayescale.posterior.samples import Effort
 from bayescale.posterior.sampling import sample
 from bayescale.progress import Progress, silent
-from bayescale.runs import observations, read_runs
+from bayescale.runs import Source, observations, read_runs
 from bayescale.storage.fit import check_writable, data_tree
 from bayescale.storage.netcdf import write_tree
 from bayescale.text.fit import fit_text
@@ -76,11 +77,11 @@ class Fit(Posterior):
         """Constants and derived quantities with intervals and diagnostics; see `bayescale.answers.summary.summary`."""
         return summary(self, interval)
 
-    def derive_draws(self, quantity: str, **inputs: Any) -> np.ndarray:
+    def derive_draws(self, quantity: str, **inputs: Numbers) -> np.ndarray:
         """A derived quantity at 4000 draws or all there are, shape (draw,) or (draw, point); see `derive`."""
         return quantity_draws(self, quantity, inputs)
 
-    def derive(self, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+    def derive(self, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Numbers) -> pd.DataFrame:
         """A derived quantity of the law, with an interval.
 
         Parameters
@@ -98,22 +99,24 @@ class Fit(Posterior):
         self._warn()
         return derive(self, quantity, interval=interval, **inputs)
 
-    def predict(self, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+    def predict(
+        self, runs: Source | None = None, *, interval: float = intervals.INTERVAL, **inputs: Numbers
+    ) -> pd.DataFrame:
         """The law's value and a new run's, with intervals; see `bayescale.answers.predict.predict`."""
         self._warn()
         return predict(self, runs, interval=interval, **inputs)
 
-    def predict_draws(self, runs: Any = None, **inputs: Any) -> xarray.Dataset:
+    def predict_draws(self, runs: Source | None = None, **inputs: Numbers) -> xarray.Dataset:
         """Draws behind `predict`: variables mean_curve and new_run, dimensions (draw, point)."""
         self._warn()
         return predict_draws(self, runs, **inputs)
 
     def allocate(
         self,
-        C: Any = None,
+        C: Numbers | None = None,
         *,
-        loss: Any = None,
-        N: Any = None,
+        loss: Numbers | None = None,
+        N: Numbers | None = None,
         interval: float = intervals.INTERVAL,
         **terms: Unpack[Terms],
     ) -> pd.DataFrame:
@@ -125,12 +128,14 @@ class Fit(Posterior):
         self._warn()
         return allocate(self, C, loss=loss, N=N, interval=interval, **terms)
 
-    def allocate_draws(self, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
+    def allocate_draws(self, C: Numbers, **terms: Unpack[Terms]) -> xarray.Dataset:
         """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss, dimensions (draw, C)."""
         self._warn()
         return allocate_draws(self, C, **terms)
 
-    def penalty(self, N: Any, D: Any, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]) -> pd.DataFrame:
+    def penalty(
+        self, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]
+    ) -> pd.DataFrame:
         """What training N parameters on D tokens costs against the optimum; see `bayescale.answers.allocate`."""
         self._warn()
         return penalty(self, N, D, interval=interval, **terms)
@@ -168,10 +173,10 @@ class Fit(Posterior):
 
 
 def fit(
-    law: Any,
-    runs: Any,
+    law: LawLike,
+    runs: Source,
     *,
-    likelihood: Any = "student_t",
+    likelihood: LikelihoodLike = "student_t",
     method: str = "nuts",
     seed: int = 0,
     chains: int = 4,

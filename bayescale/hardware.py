@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayescale.arrays import Numbers
 from bayescale.errors import UsageError
 
 
@@ -47,7 +47,7 @@ class Hardware:
         """Useful FLOPs of one GPU-hour."""
         return 3600.0 * self.peak * self.mfu
 
-    def flops(self, *, gpu_hours: Any = None, money: Any = None) -> Any:
+    def flops(self, *, gpu_hours: Numbers | None = None, money: Numbers | None = None) -> np.ndarray:
         """The budget in FLOPs that GPU-hours or money buy."""
         if (gpu_hours is None) == (money is None):
             raise UsageError("give either gpu_hours or money")

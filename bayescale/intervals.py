@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayescale.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INTERVAL = 0.9
 """Mass of the equal-tailed intervals unless another is asked for."""
@@ -62,7 +66,7 @@ def _quantiles(ordered: np.ndarray, probabilities: tuple[float, ...]) -> list[np
     return found
 
 
-def as_json(estimate: Any) -> dict[str, Any]:
+def as_json(estimate: Mapping[str, float] | pd.Series) -> dict[str, Any]:
     """One estimate as the command line's JSON writes it."""
     values = {k: float(estimate[k]) for k in COLUMNS}
     return {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import log
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -16,8 +17,29 @@ from numpyro.distributions import Distribution, constraints
 from numpyro.distributions.util import validate_sample
 from numpyro.util import is_prng_key
 
+from bayescale.arrays import Values
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law.prior_text import distribution_text, positive_setting
+
+
+class Rows(Protocol):
+    """What a likelihood reads of a table: `bayescale.posterior.data.Data` says what is what."""
+
+    @property
+    def observed(self) -> np.ndarray:
+        """The metric."""
+
+    @property
+    def log_se(self) -> np.ndarray | None:
+        """Standard errors of its log."""
+
+    @property
+    def before(self) -> np.ndarray | None:
+        """The row before each in its run."""
+
+    @property
+    def gap(self) -> np.ndarray | None:
+        """How far that is, in log steps."""
 
 
 class Scatter(Distribution):  # type: ignore[misc]
@@ -37,13 +59,15 @@ class Scatter(Distribution):  # type: ignore[misc]
     support = constraints.positive
     reparametrized_params: ClassVar[list[str]] = ["log_mean", "scale"]
 
-    def __init__(self, log_mean: Any, scale: Any, tails: Any, *, validate_args: bool | None = None) -> None:
+    def __init__(
+        self, log_mean: Values, scale: Values, tails: Values | str, *, validate_args: bool | None = None
+    ) -> None:
         self.log_mean, self.scale, self.tails = log_mean, scale, tails
         shape = lax.broadcast_shapes(jnp.shape(log_mean), jnp.shape(scale))
         super().__init__(batch_shape=shape, validate_args=validate_args)
 
     @validate_sample  # type: ignore[untyped-decorator]
-    def log_prob(self, value: Any) -> Any:
+    def log_prob(self, value: Values) -> Any:
         """Log density of the metric's `value`."""
         log_value = jnp.log(value)
         r = (log_value - self.log_mean) / self.scale
@@ -56,7 +80,7 @@ class Scatter(Distribution):  # type: ignore[misc]
             residual = normaliser - (nu + 1) / 2 * jnp.log1p(r * r / nu)
         return residual - jnp.log(self.scale) - log_value
 
-    def sample(self, key: Any, sample_shape: tuple[int, ...] = ()) -> Any:
+    def sample(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> Any:
         """Draw values of the metric."""
         assert is_prng_key(key)
         shape = sample_shape + self.batch_shape
@@ -108,14 +132,14 @@ class Likelihood:
         """The noise constants among `constants`, with the pinned ones."""
         return {f.name: constants.get(f.name, getattr(self, f.name)) for f in fields(self)}
 
-    def scatter(self, mean: Any, draws: Mapping[str, Any], log_se: Any = None) -> Scatter:
+    def scatter(self, mean: Values, draws: Mapping[str, Any], log_se: Values | None = None) -> Scatter:
         """The distribution of observations about `mean`, given drawn noise constants."""
         sigma = draws["sigma"]
         scale = sigma if log_se is None else jnp.sqrt(sigma**2 + log_se**2)
         return Scatter(jnp.log(mean), scale, self.tails(draws))
 
-    def scatter_of_rows(self, mean: Any, draws: Mapping[str, Any], data: Any) -> Scatter:
-        """The distribution of each row of a table (`bayescale.posterior.density.Data`), given drawn noise constants."""
+    def scatter_of_rows(self, mean: Values, draws: Mapping[str, Any], data: Rows) -> Scatter:
+        """The distribution of each row of a table (`bayescale.posterior.data.Data`), given drawn noise constants."""
         return self.scatter(mean, draws, data.log_se)
 
     def __repr__(self) -> str:
@@ -184,7 +208,7 @@ class Autoregressive(StudentT):
     along_runs: ClassVar[bool] = True
     tau: Any = field(default=dist.LogNormal(log(0.3), 1.0))
 
-    def scatter_of_rows(self, mean: Any, draws: Mapping[str, Any], data: Any) -> Scatter:
+    def scatter_of_rows(self, mean: Values, draws: Mapping[str, Any], data: Rows) -> Scatter:
         """The distribution of each row, given the one before it in its run."""
         alone = self.scatter(mean, draws, data.log_se)
         decay = data.gap / draws["tau"]
@@ -196,7 +220,11 @@ class Autoregressive(StudentT):
 LIKELIHOODS: dict[str, type[Likelihood]] = {c.name: c for c in (StudentT, Normal, Laplace, Autoregressive)}
 
 
-def likelihood_from(spec: Any) -> Likelihood:
+LikelihoodLike: TypeAlias = str | Likelihood | type[Likelihood]
+"""Whatever names a likelihood: its name, itself, its class."""
+
+
+def likelihood_from(spec: LikelihoodLike) -> Likelihood:
     """A likelihood from its name, its class or itself.
 
     Raises

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bayescale.catalogue import LawLike
 from bayescale.fit import Fit
 from bayescale.storage.fit import fits_of, rebuild_fit, rebuilt
 from bayescale.studies.compare import Comparison
@@ -14,8 +15,11 @@ from bayescale.studies.downstream import Downstream
 if TYPE_CHECKING:
     import xarray
 
+Answer: TypeAlias = Fit | Comparison | Downstream
+"""What a file holds: whatever predicts."""
 
-def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
+
+def load(path: str | Path, *, law: LawLike | None = None) -> Answer:
     """Read a fit, a comparison or two fits joined by `Downstream` that `save` wrote. Nothing in the file is executed.
 
     Parameters
@@ -30,7 +34,7 @@ def load(path: str | Path, *, law: Any = None) -> Fit | Comparison | Downstream:
         The file is missing, not a fit, damaged, of a newer format, or its law is not at hand or has changed.
     """
 
-    def build(tree: xarray.DataTree, content: dict[str, Any]) -> Fit | Comparison | Downstream:
+    def build(tree: xarray.DataTree, content: dict[str, Any]) -> Answer:
         if "comparison" in content:
             return Comparison.of(rebuild_comparison(tree, content["comparison"], law))
         if "downstream" in content:

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from bayescale.arrays import Values
+
 STEPS = 200
 """Bisection alone needs about 60 steps in float64; Newton's steps make it about 6."""
 
 
-def decreasing_root(f: Callable[..., Any], low: Any, high: Any, *args: Any) -> Any:
+def decreasing_root(f: Callable[..., jax.Array], low: Values, high: Values, *args: Any) -> jax.Array:
     """The x between `low` and `high` where a decreasing function is zero, differentiable in `args`.
 
     Newton's method inside a bracket, halving where a step leaves it. The derivative is the implicit
@@ -45,19 +47,20 @@ def decreasing_root(f: Callable[..., Any], low: Any, high: Any, *args: Any) -> A
     dtype = jnp.result_type(float, jnp.asarray(low), jnp.asarray(high))
     left, right = (lax.stop_gradient(jnp.broadcast_to(jnp.asarray(x, dtype), shape)) for x in (low, high))
 
-    def of(x: Any) -> Any:
+    def of(x: jax.Array) -> jax.Array:
         return f(x, *args)
 
-    def solve(of: Callable[[Any], Any], _: Any) -> Any:
+    def solve(of: Callable[[jax.Array], jax.Array], _: jax.Array) -> jax.Array:
         return _bracketed_newton(of, left, right)
 
-    def tangent(linear: Callable[[Any], Any], y: Any) -> Any:
+    def tangent(linear: Callable[[jax.Array], jax.Array], y: jax.Array) -> jax.Array:
         return y / linear(jnp.ones_like(y))
 
-    return lax.custom_root(of, (left + right) / 2, solve, tangent)
+    root: jax.Array = lax.custom_root(of, (left + right) / 2, solve, tangent)
+    return root
 
 
-def _bracketed_newton(f: Callable[[Any], Any], low: Any, high: Any) -> Any:
+def _bracketed_newton(f: Callable[[jax.Array], jax.Array], low: jax.Array, high: jax.Array) -> jax.Array:
     tolerance = 4 * float(np.finfo(low.dtype).eps)
 
     def unfinished(state: tuple[Any, ...]) -> Any:

@@ -70,6 +70,26 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         del os.environ["BAYESCALE_CACHE"]
 
 
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Call it with a folder: from then on a file that is written there is cut in half, as by a disk without space.
+
+    Other folders have space: JAX writes compiled programs by the same call.
+    """
+    write = Path.write_bytes
+
+    def fill(folder: Path) -> None:
+        def half(path: Path, content: bytes) -> int:
+            if folder.resolve() not in path.resolve().parents:
+                return write(path, content)
+            write(path, content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", half)
+
+    return fill
+
+
 @pytest.fixture(scope="module", autouse=True)
 def room_for_programs() -> Iterator[None]:
     """Every compiled program maps memory, and a process may have 65530 maps: XLA crashes where it gets no more."""

@@ -358,12 +358,9 @@ def test_a_caution_is_told(cli: Cli, table: pd.DataFrame, tmp_path: Path) -> Non
 
 
 def test_a_full_disk_leaves_no_file_and_loses_no_result(
-    cli: Cli, runs_csv: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, runs_csv: Path, full_disk: Callable[[Path], None]
 ) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    full_disk(Path.cwd())
     done = cli("fit", runs_csv, "-o", "fit.nc", "--method", "laplace", "--json")
     assert done.status == 2 and "cannot write fit.nc: No space left on device" in done.err
     assert done.json["converged"], "the result is not lost with the file"

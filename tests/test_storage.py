@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -323,15 +324,9 @@ def test_a_users_law_is_given_again(own_law: Path, table: pd.DataFrame, tmp_path
         load(path, law=f"{own_law}:Line")
 
 
-def test_a_failed_write_leaves_what_was_there(small_fit: Fit, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_what_was_there(small_fit: Fit, copy: Path, full_disk: Callable[[Path], None]) -> None:
     before = copy.read_bytes()
-
-    def half(path: Path, content: bytes) -> None:
-        with open(path, "wb") as file:
-            file.write(content[: len(content) // 2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", half)
+    full_disk(copy.parent)
     with pytest.raises(UsageError, match=r"cannot write .*copy.nc: No space left on device"):
         small_fit.save(copy)
     assert copy.read_bytes() == before and os.listdir(copy.parent) == ["copy.nc"]

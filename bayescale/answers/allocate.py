@@ -21,6 +21,7 @@ from bayescale.answers.optimum import (
     spent,
 )
 from bayescale.answers.predict import evaluate_draws
+from bayescale.arrays import Numbers
 from bayescale.errors import DataError, UsageError
 from bayescale.posterior.posterior import Posterior
 from bayescale.runs.inputs import checked_inputs
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 
 def allocate(
     fit: Posterior,
-    C: Any = None,
+    C: Numbers | None = None,
     *,
-    loss: Any = None,
-    N: Any = None,
+    loss: Numbers | None = None,
+    N: Numbers | None = None,
     interval: float = intervals.INTERVAL,
     **terms: Unpack[Terms],
 ) -> pd.DataFrame:
@@ -77,7 +78,7 @@ def allocate(
     return pd.DataFrame([p.row(intervals.summarise(p.column, interval)) for p in asked.points(fit, terms)])
 
 
-def allocate_draws(fit: Posterior, C: Any, **terms: Unpack[Terms]) -> xarray.Dataset:
+def allocate_draws(fit: Posterior, C: Numbers, **terms: Unpack[Terms]) -> xarray.Dataset:
     """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss; dimensions (draw, C).
 
     NaN at draws that have no optimum.
@@ -91,7 +92,7 @@ def allocate_draws(fit: Posterior, C: Any, **terms: Unpack[Terms]) -> xarray.Dat
 
 
 def penalty(
-    fit: Posterior, N: Any, D: Any, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]
+    fit: Posterior, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]
 ) -> pd.DataFrame:
     """What a chosen model size and token count costs against the optimum at the same compute.
 
@@ -170,7 +171,7 @@ class Asked:
     size: np.ndarray | None
 
     @classmethod
-    def checked(cls, C: Any, loss: Any, N: Any) -> Asked:
+    def checked(cls, C: Numbers | None, loss: Numbers | None, N: Numbers | None) -> Asked:
         """Exactly one of budgets and losses, all positive."""
         if (C is None) == (loss is None):
             raise UsageError("give either budgets (C, in FLOPs) or target losses (loss)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,10 @@ class Terms(TypedDict, total=False):
     fixed: Mapping[str, Any]
 
 
+Optimum: TypeAlias = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+"""N, D and the loss there, and whether it lies at an end of what was searched, so that there is none."""
+
+
 class Limits(NamedTuple):
     """`Deployment` as numbers that a compiled search takes."""
 
@@ -98,11 +102,11 @@ class Deployment:
         fixed = {n: np.float64(x) for n, x in self.fixed.items()}
         return Limits(np.float64(self.serving), np.float64(self.max_N), np.float64(self.max_D), fixed)
 
-    def cost(self, N: Any, D: Any) -> Any:
+    def cost(self, N: np.ndarray, D: np.ndarray) -> Any:
         """What training N parameters on D tokens and serving them costs, FLOPs of training."""
         return FLOPS_PER_PARAMETER_TOKEN * N * D + self.serving * N
 
-    def tokens(self, C: Any, N: Any) -> Any:
+    def tokens(self, C: np.ndarray, N: np.ndarray) -> Any:
         """The tokens that a budget leaves for training N parameters, `max_D` at most."""
         return np.minimum((C / N - self.serving) / FLOPS_PER_PARAMETER_TOKEN, self.max_D)
 
@@ -237,10 +241,10 @@ def _program(target: Target, kind: str, deployment: Deployment = FREE) -> Callab
     if (key := f"allocate/{kind}/{'closed' if closed else 'numeric'}") not in programs:
         find = _closed if closed else _numeric
 
-        def of_budgets(constants: Any, C: Any, limits: Limits) -> Any:
+        def of_budgets(constants: Mapping[str, jax.Array], C: jax.Array, limits: Limits) -> Any:
             return jax.vmap(lambda c: find(target.law_at(constants), c, limits))(C)
 
-        def of_losses(constants: Any, loss: Any, limits: Limits) -> Any:
+        def of_losses(constants: Mapping[str, jax.Array], loss: jax.Array, limits: Limits) -> Any:
             return jax.vmap(lambda x: _inverse(find, target.law_at(constants), x, limits))(loss)
 
         search = of_losses if kind == "inverse" else of_budgets
@@ -249,7 +253,7 @@ def _program(target: Target, kind: str, deployment: Deployment = FREE) -> Callab
     return programs[key]
 
 
-def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
+def _closed(law: Any, C: jax.Array, limits: Limits) -> Optimum:
     codes = {n: x for n, x in limits.fixed.items() if n in law.columns}
     of_law = {n: x for n, x in limits.fixed.items() if n not in codes}
     with users_code(law.law.name, "optimum"):
@@ -259,13 +263,13 @@ def _closed(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
     return best["N"], best["D"], loss, jnp.isnan(best["N"])
 
 
-def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
+def _numeric(law: AnyLaw, C: jax.Array, limits: Limits) -> Optimum:
     """Minimise over log N: a grid brackets the lowest valley, golden section finds its floor."""
 
-    def tokens(N: Any) -> Any:
+    def tokens(N: jax.Array) -> jax.Array:
         return jnp.minimum((C / N - limits.serving) / FLOPS_PER_PARAMETER_TOKEN, limits.max_D)
 
-    def loss(u: Any) -> Any:
+    def loss(u: jax.Array) -> Any:
         N = jnp.exp(u)
         return law.at(N=N, D=tokens(N), **limits.fixed)
 
@@ -277,7 +281,7 @@ def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
     edge = (best == 0) | ((best == GRID - 1) & (affordable <= jnp.log(limits.max_N)))
     low, high = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, GRID - 1)]
 
-    def narrow(_: Any, state: Any) -> Any:
+    def narrow(_: jax.Array, state: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         low, left, right, high, at_left, at_right = state
         to_left = at_left < at_right
         low, high = jnp.where(to_left, low, left), jnp.where(to_left, right, high)
@@ -294,10 +298,10 @@ def _numeric(law: Any, C: Any, limits: Limits) -> tuple[Any, ...]:
     return N, tokens(N), loss(middle), edge
 
 
-def _inverse(find: Any, law: Any, target: Any, limits: Limits) -> Any:
+def _inverse(find: Callable[..., Optimum], law: AnyLaw, target: jax.Array, limits: Limits) -> jax.Array:
     """The least budget that reaches a target loss; infinite where none does."""
 
-    def halve(_: Any, bracket: Any) -> Any:
+    def halve(_: jax.Array, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bracket
         middle = (low + high) / 2
         enough = find(law, jnp.exp(middle), limits)[2] <= target

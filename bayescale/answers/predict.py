@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import MOST, Posterior
-from bayescale.runs import read_runs
+from bayescale.runs import Source, read_runs
 from bayescale.runs.features import encoded, feature_of
 from bayescale.runs.inputs import checked_inputs
 
@@ -25,7 +26,9 @@ BLOCK = 512
 """Points evaluated together: with 4000 draws, a few arrays of 16 MB at a time."""
 
 
-def predict(fit: Posterior, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+def predict(
+    fit: Posterior, runs: Source | None = None, *, interval: float = intervals.INTERVAL, **inputs: Numbers
+) -> pd.DataFrame:
     """The law's value and a new run's at any inputs, with intervals.
 
     Parameters
@@ -70,7 +73,7 @@ def predict(fit: Posterior, runs: Any = None, *, interval: float = intervals.INT
     return pd.concat(parts)[order].reset_index(drop=True)
 
 
-def predict_draws(fit: Posterior, runs: Any = None, **inputs: Any) -> xarray.Dataset:
+def predict_draws(fit: Posterior, runs: Source | None = None, **inputs: Numbers) -> xarray.Dataset:
     """Draws behind `predict`.
 
     Returns
@@ -91,7 +94,7 @@ def predict_draws(fit: Posterior, runs: Any = None, **inputs: Any) -> xarray.Dat
     )
 
 
-def derive(fit: Posterior, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+def derive(fit: Posterior, quantity: str, *, interval: float = intervals.INTERVAL, **inputs: Numbers) -> pd.DataFrame:
     """A derived quantity of the law with an interval; see `Fit.derive`."""
     intervals.checked_interval(interval)
     draws = quantity_draws(fit, quantity, inputs)
@@ -158,7 +161,7 @@ def decades_beyond(fit: Posterior, points: dict[str, np.ndarray]) -> dict[str, n
     return beyond
 
 
-def points_of(fit: Posterior, runs: Any, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+def points_of(fit: Posterior, runs: Source | None, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
     """Inputs of a law, from a table or by name, and codes of groups, checked, as arrays of one length."""
     names = fit.law.inputs
     if runs is not None:

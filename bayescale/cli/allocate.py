@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from bayescale.cli.options import (
     Number,
@@ -22,6 +23,9 @@ from bayescale.cli.options import (
     trusted_fit,
     weights_option,
 )
+
+if TYPE_CHECKING:
+    from bayescale.hardware import Hardware
 
 NOT_NEGATIVE = Number(zero=True)
 POSITIVE = Number()
@@ -54,7 +58,8 @@ POSITIVE = Number()
 @weights_option
 @interval_option
 @json_option
-def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fixed: tuple[tuple[str, str], ...],
+def command(fit: str, C: np.ndarray | None, gpu_hours: np.ndarray | None, money: np.ndarray | None,
+            loss: np.ndarray | None, N: np.ndarray | None, fixed: tuple[tuple[str, str], ...],
             peak: float | None, mfu: float | None, price: float | None, law: str | None, weights: str | None,
             interval: float, as_json: bool, **terms: float | None) -> None:  # fmt: skip
     """Split compute between parameters and tokens by FIT, a saved fit or comparison: the optimum at C = 6ND."""
@@ -62,14 +67,14 @@ def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fix
     from bayescale.text.fit import allocations_text
 
     hardware = _hardware(peak, mfu, price)
-    C = _budgets(C, gpu_hours, money, hardware)
+    budgets = _budgets(C, gpu_hours, money, hardware)
     found = trusted_fit(fit, law)
     given: Any = {n: x for n, x in terms.items() if x is not None}
     if fixed:
         columns = grouping_columns(found)
         given["fixed"] = {n: text if n in columns else _number(n, text) for n, text in fixed}
     average = averaged_by(found, weights)
-    table = found.allocate(C, loss=loss, N=N, interval=interval, **average, **given)
+    table = found.allocate(budgets, loss=loss, N=N, interval=interval, **average, **given)
     cautious = [found.fits[n].law for n in found.weights(average["weights"])] if average else [found.law]
     for caution in dict.fromkeys(law.law.caution for law in cautious if law.law.caution):
         click.echo(f"bayescale: note: {caution}", err=True)
@@ -87,7 +92,7 @@ def command(fit: str, C: Any, gpu_hours: Any, money: Any, loss: Any, N: Any, fix
             click.echo(f"\n{average_text(found, average['weights'], table)}")
 
 
-def _hardware(peak: float | None, mfu: float | None, price: float | None) -> Any:
+def _hardware(peak: float | None, mfu: float | None, price: float | None) -> Hardware | None:
     from bayescale.errors import UsageError
     from bayescale.hardware import Hardware
 
@@ -98,7 +103,9 @@ def _hardware(peak: float | None, mfu: float | None, price: float | None) -> Any
     return Hardware(peak, mfu, price)
 
 
-def _budgets(C: Any, gpu_hours: Any, money: Any, hardware: Any) -> Any:
+def _budgets(
+    C: np.ndarray | None, gpu_hours: np.ndarray | None, money: np.ndarray | None, hardware: Hardware | None
+) -> np.ndarray | None:
     from bayescale.errors import UsageError
 
     if gpu_hours is None and money is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import numpy as np
 
 from bayescale.cli.options import Numbers, interval_option, json_option, print_json, say, seed_option, table_options
 
@@ -21,7 +22,7 @@ from bayescale.cli.options import Numbers, interval_option, json_option, print_j
 @seed_option
 @interval_option
 @json_option
-def command(data: str, law: str, C: Any, window: float, columns: tuple[tuple[str, str], ...],
+def command(data: str, law: str, C: np.ndarray | None, window: float, columns: tuple[tuple[str, str], ...],
             where: tuple[str, ...], drop_bad: bool, seed: int, interval: float, as_json: bool) -> int:  # fmt: skip
     """Optimal N and D of DATA by envelope, isoFLOP profiles and a law (Hoffmann et al. 2022), side by side."""
     from bayescale import intervals

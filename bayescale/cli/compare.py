@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from bayescale.cli.options import (
     seed_option,
     table_options,
 )
+
+if TYPE_CHECKING:
+    from bayescale.studies.compare import Comparison
 
 
 @click.command("compare")
@@ -63,9 +66,10 @@ def _weight(name: str, text: str) -> float:
         raise UsageError(f"--prior-weight {name}={text}: {text!r} is not a number") from None
 
 
-def _json(comparison: Any) -> dict[str, Any]:
+def _json(comparison: Comparison) -> dict[str, Any]:
     laws = []
-    for name, row in comparison.table.iterrows():
+    table: Any = comparison.table
+    for name, row in table.iterrows():
         entry: dict[str, Any] = {"law": name, **row.to_dict()}
         if name in comparison.evidence:
             evidence = comparison.evidence[name]

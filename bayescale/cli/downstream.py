@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pandas as pd
@@ -22,6 +22,9 @@ from bayescale.cli.options import (
     settings_option,
     table_options,
 )
+
+if TYPE_CHECKING:
+    from bayescale.studies.downstream import Downstream
 
 
 @click.command("downstream")
@@ -94,7 +97,7 @@ def command(
     return 0 if found.converged else 1
 
 
-def _json(found: Any, table: Any, interval: float) -> dict[str, Any]:
+def _json(found: Downstream, table: pd.DataFrame | None, interval: float) -> dict[str, Any]:
     from bayescale.intervals import as_json
 
     laws = {}

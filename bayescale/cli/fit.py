@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,9 @@ from bayescale.cli.options import (
     settings_option,
     table_options,
 )
+
+if TYPE_CHECKING:
+    from bayescale.fit import Fit
 
 
 @click.command("fit")
@@ -87,13 +90,13 @@ def command(
     return 0 if found.converged else 1
 
 
-def _json(fit: Any, interval: float) -> dict[str, Any]:
+def _json(fit: Fit, interval: float) -> dict[str, Any]:
     from bayescale.intervals import as_json
 
     table = fit.summary(interval)
     entries = {name: as_json(row) for name, row in table.iterrows()}
     for name in fit.constants:
-        quality = {k: float(table.loc[name, k]) for k in ("r_hat", "ess_bulk", "ess_tail")}
+        quality = {k: float(table[k][name]) for k in ("r_hat", "ess_bulk", "ess_tail")}
         entries[name] |= {k: x if math.isfinite(x) else None for k, x in quality.items()}
     divergences = fit.samples.stats["diverging"].sum() if "diverging" in fit.samples.stats else 0
     return {

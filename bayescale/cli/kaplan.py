@@ -11,6 +11,7 @@ from bayescale.cli.options import Numbers, interval_option, json_option, print_j
 
 if TYPE_CHECKING:
     from bayescale.kaplan.plan import Quantity
+    from bayescale.loading import Answer
 
 
 @click.command("kaplan")
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 @click.option("--B", "B", type=Numbers("B"), help="Batch, tokens.")
 @interval_option
 @json_option
-def command(fits: tuple[str, ...], N: Any, D: Any, C: Any, B: Any, interval: float, as_json: bool) -> None:
+def command(fits: tuple[str, ...], N: np.ndarray | None, D: np.ndarray | None, C: np.ndarray | None,
+            B: np.ndarray | None, interval: float, as_json: bool) -> None:  # fmt: skip
     """The plan of Kaplan et al. 2020 for a run of which some of N, D, C, B are known.
 
     Loss, overfitting, when to stop, critical batch, and the compute-efficient N, D, B and S, each with its equation.
@@ -32,7 +34,9 @@ def command(fits: tuple[str, ...], N: Any, D: Any, C: Any, B: Any, interval: flo
 
     found = [trusted_fit(path, None) for path in fits]
     constants = constants_of([fit for fit in found if _single(fit)])
-    run = {n: v[0] if v.size == 1 else v for n, v in {"N": N, "D": D, "C": C, "B": B}.items() if v is not None}
+    run: dict[str, Any] = {
+        n: v[0] if v.size == 1 else v for n, v in {"N": N, "D": D, "C": C, "B": B}.items() if v is not None
+    }
     with np.errstate(all="ignore"):  # far outside of what any law is of, numbers overflow and are printed as inf
         lines = plan(**run, constants=constants)
     if as_json:
@@ -45,7 +49,7 @@ def command(fits: tuple[str, ...], N: Any, D: Any, C: Any, B: Any, interval: flo
         click.echo("\nConstants: " + "; ".join(unique) + ".")
 
 
-def _single(found: Any) -> bool:
+def _single(found: Answer) -> bool:
     from bayescale.errors import UsageError
     from bayescale.fit import Fit
 

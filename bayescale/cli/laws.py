@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bayescale.cli.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from bayescale.law import Law
 
 
 @click.command("laws")
@@ -27,13 +30,13 @@ def command(name: str | None, as_json: bool) -> None:
         click.echo("\n".join(aligned([(law.name, law.formula()) for law in chosen], ("law", "formula"), left=2)))
 
 
-def _priors(law: Any) -> dict[str, str]:
+def _priors(law: type[Law]) -> dict[str, str]:
     from bayescale.law import setting_text
 
     return {n: setting_text(v) for n, v in law().items()}
 
 
-def _json(law: Any) -> dict[str, Any]:
+def _json(law: type[Law]) -> dict[str, Any]:
     published = {n: {source: values[n] for source, values in law.published.items() if n in values} for n in law.fields}
     return {
         "name": law.name,
@@ -46,7 +49,7 @@ def _json(law: Any) -> dict[str, Any]:
     }
 
 
-def _page(law: Any) -> str:
+def _page(law: type[Law]) -> str:
     from bayescale.text.layout import aligned
 
     lines = [f"{law.name}: {law.formula()}", "", law.source(), "", *law.remarks(), ""]

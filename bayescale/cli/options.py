@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
@@ -16,6 +16,9 @@ import pandas as pd
 from bayescale import intervals
 from bayescale.cli.printed import PRINTED
 from bayescale.errors import DataError, UsageError, printable
+
+if TYPE_CHECKING:
+    from bayescale.loading import Answer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +34,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]
     def __init__(self, of: str = "", *, zero: bool = False) -> None:
         self.of, self.zero = of, zero
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> Any:
         """Text to a number."""
         if not isinstance(value, str):
             return value
@@ -49,7 +52,7 @@ class Numbers(click.ParamType):  # type: ignore[type-arg]
     def __init__(self, of: str = "") -> None:
         self.of = of
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> Any:
         """Text to an array."""
         if not isinstance(value, str):
             return value
@@ -93,7 +96,7 @@ class Mass(click.ParamType):  # type: ignore[type-arg]
 
     name = "mass"
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+    def convert(self, value: str | float, param: click.Parameter | None, context: click.Context | None) -> float:
         """Text to a mass."""
         try:
             mass = float(value)
@@ -109,7 +112,7 @@ class Pair(click.ParamType):  # type: ignore[type-arg]
 
     name = "name=value"
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> Any:
         """Text to a pair."""
         if not isinstance(value, str):
             return value
@@ -194,7 +197,7 @@ def input_options(function: F) -> F:
     return function
 
 
-def given_inputs(options: dict[str, Any], found: Any = None) -> dict[str, Any]:
+def given_inputs(options: dict[str, Any], found: Answer | None = None) -> dict[str, Any]:
     """The inputs among a command's options, and the groups that they name, for a fit or comparison."""
     inputs = {n: options[n] for n in INPUTS if options[n] is not None}
     columns = grouping_columns(found)
@@ -202,9 +205,13 @@ def given_inputs(options: dict[str, Any], found: Any = None) -> dict[str, Any]:
     return inputs | others
 
 
-def grouping_columns(found: Any) -> dict[str, tuple[str, ...]]:
+def grouping_columns(found: Answer | None) -> dict[str, tuple[str, ...]]:
     """The columns by which a fit, or any of a comparison's, is pooled, with their groups."""
-    fits = found.fits.values() if hasattr(found, "fits") else [] if found is None else [found]
+    if found is None:
+        return {}
+    from bayescale.fit import Fit
+
+    fits = [found] if isinstance(found, Fit) else found.fits.values()
     return {column: labels for fit in fits for column, labels in fit.law.columns.items()}
 
 
@@ -248,7 +255,7 @@ weights_option = click.option(
 )
 
 
-def averaged_by(found: Any, weights: str | None) -> dict[str, Any]:
+def averaged_by(found: Answer, weights: str | None) -> dict[str, Any]:
     """What a saved comparison's predictions are averaged by, as arguments; nothing for a fit.
 
     Raises
@@ -291,7 +298,7 @@ def print_json(content: dict[str, Any]) -> None:
     click.echo(text)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +19,9 @@ from bayescale.cli.options import (
     print_json,
     weights_option,
 )
+
+if TYPE_CHECKING:
+    from bayescale.loading import Answer
 
 KINDS = {
     "loss": "the metric against an input or C: runs, mean curve, new run",
@@ -48,7 +52,7 @@ class Kind(click.ParamType):  # type: ignore[type-arg]
 
     name = "kind"
 
-    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> str:
+    def convert(self, value: str, param: click.Parameter | None, context: click.Context | None) -> str:
         """Check a name."""
         from bayescale.errors import did_you_mean
 
@@ -139,7 +143,7 @@ def _load(kind: str, path: str, law: str | None, one: str | None) -> Any:
     return found.fits[one]
 
 
-def _asked(context: click.Context, kind: str, draw: Any, options: dict[str, Any]) -> dict[str, Any]:
+def _asked(context: click.Context, kind: str, draw: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
     """The keywords of the plotting function that were given; refuses those that it does not have."""
     from bayescale.errors import UsageError
 
@@ -158,7 +162,7 @@ def _asked(context: click.Context, kind: str, draw: Any, options: dict[str, Any]
     return asked
 
 
-def _save(draw: Any, found: Any, asked: dict[str, Any], output: Path, form: str,
+def _save(draw: Callable[..., Any], found: Answer | Path, asked: dict[str, Any], output: Path, form: str,
           size: tuple[float | None, float | None], dpi: int) -> tuple[float, float]:  # fmt: skip
     """Draw without a display and write the file, whole; returns the figure's size in inches."""
     import matplotlib

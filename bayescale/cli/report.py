@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,7 +24,7 @@ def command(fit: str, output: str, law: str | None, interval: float, as_json: bo
     from bayescale.report import report
 
     check_writable(output)
-    found = load(fit, law=law)
+    found: Any = load(fit, law=law)  # what no report is of, `report` refuses
     line = ["bayescale", "report", fit, "-o", output, *(["--law", law] if law else [])]
     line += [] if interval == 0.9 else ["--interval", f"{interval:g}"]
     report(found, output, interval=interval, command=shlex.join(line))

@@ -12,15 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayescale.arrays import Numbers, Values
 from bayescale.errors import DataError
 from bayescale.kaplan.shape import OWNER
-from bayescale.kaplan.tables import CURVES, EQ_6_7, TABLE_5, TABLE_6, Trend
+from bayescale.kaplan.tables import CURVES, EQ_6_7, TABLE_5, TABLE_6, ConstantsLike, Trend
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, PF_DAY
 from bayescale.rootfind import decreasing_root
 from bayescale.runs.inputs import checked_inputs
 
 
-def given(**inputs: Any) -> Any:
+def given(**inputs: Any) -> tuple[Values, ...]:
     """Inputs as arrays, refused where one is not positive and finite; traced ones as they are."""
     if any(isinstance(x, jax.Array) for x in inputs.values()):
         return tuple(inputs.values())
@@ -32,12 +33,12 @@ def positive_part(x: Any) -> Any:
     return (x + abs(x)) / 2
 
 
-def compute_exponent(k: Any = CURVES) -> Any:
+def compute_exponent(k: ConstantsLike = CURVES) -> Any:
     """alpha_C of the frontier's loss, ``1 / (1/alpha_S + 1/alpha_B + 1/alpha_N)`` (eq. B.7)."""
     return 1 / (1 / k.alpha_S + 1 / k.alpha_B + 1 / k.alpha_N)
 
 
-def compute_scale(k: Any = CURVES) -> Any:
+def compute_scale(k: ConstantsLike = CURVES) -> Any:
     """C_c of the frontier's loss, FLOPs (eq. B.8)."""
     f = converged_fraction(k)
     return (
@@ -50,12 +51,12 @@ def compute_scale(k: Any = CURVES) -> Any:
     )
 
 
-def converged_fraction(k: Any = CURVES) -> Any:
+def converged_fraction(k: ConstantsLike = CURVES) -> Any:
     """How far above its converged loss a compute-efficient run stops, ``f = alpha_N / alpha_S`` (eq. B.5)."""
     return k.alpha_N / k.alpha_S
 
 
-def frontier(k: Any = CURVES, C: Any = PF_DAY) -> dict[str, Any]:
+def frontier(k: ConstantsLike = CURVES, C: Numbers = PF_DAY) -> dict[str, Any]:
     """The compute-efficient model at compute C_min (eqs. B.6 to B.10).
 
     Parameters
@@ -94,7 +95,7 @@ def frontier(k: Any = CURVES, C: Any = PF_DAY) -> dict[str, Any]:
     }
 
 
-def loss_at_compute(k: Any = CURVES, N: Any = 1e9, C: Any = PF_DAY) -> Any:
+def loss_at_compute(k: ConstantsLike = CURVES, N: Numbers = 1e9, C: Numbers = PF_DAY) -> Any:
     """Loss of N parameters trained with C_min = C at the critical batch (eq. B.3, which has the loss on both sides).
 
     Parameters
@@ -111,7 +112,7 @@ def loss_at_compute(k: Any = CURVES, N: Any = 1e9, C: Any = PF_DAY) -> Any:
     """
     N, C = given(N=N, C=C)
 
-    def excess(x: Any, a: Any, b: Any, alpha_S: Any, alpha_B: Any) -> Any:
+    def excess(x: jax.Array, a: jax.Array, b: jax.Array, alpha_S: jax.Array, alpha_B: jax.Array) -> jax.Array:
         return jnp.log(a + (b * jnp.exp(-x / alpha_B)) ** alpha_S) - x
 
     with jax.enable_x64(True):
@@ -125,7 +126,7 @@ def loss_at_compute(k: Any = CURVES, N: Any = 1e9, C: Any = PF_DAY) -> Any:
         )[()]
 
 
-def compute_to(k: Any = CURVES, N: Any = 1e9, loss: Any = 3.0) -> Any:
+def compute_to(k: ConstantsLike = CURVES, N: Numbers = 1e9, loss: Numbers = 3.0) -> Any:
     """C_min for N parameters to reach a loss, FLOPs (eq. B.15); infinite at draws where they never do.
 
     Raises
@@ -137,7 +138,7 @@ def compute_to(k: Any = CURVES, N: Any = 1e9, loss: Any = 3.0) -> Any:
     return FLOPS_PER_PARAMETER_TOKEN * N * k.B_star / loss ** (1 / k.alpha_B) * steps_to(k, N, loss)
 
 
-def steps_to(k: Any = CURVES, N: Any = 1e9, loss: Any = 3.0) -> Any:
+def steps_to(k: ConstantsLike = CURVES, N: Numbers = 1e9, loss: Numbers = 3.0) -> Any:
     """S_min for N parameters to reach a loss (eq. 5.6 solved for S_min); infinite at draws where they never do.
 
     Raises
@@ -157,7 +158,7 @@ def steps_to(k: Any = CURVES, N: Any = 1e9, loss: Any = 3.0) -> Any:
     return steps
 
 
-def size_penalty(k: Any = CURVES, ratio: Any = 1.0) -> dict[str, Any]:
+def size_penalty(k: ConstantsLike = CURVES, ratio: Numbers = 1.0) -> dict[str, Any]:
     """What reaching the optimum's loss costs with a model `ratio` times its size (eqs. B.16 and B.17).
 
     Parameters
@@ -178,7 +179,9 @@ def size_penalty(k: Any = CURVES, ratio: Any = 1.0) -> dict[str, Any]:
     return {"compute": ratio * steps, "steps": steps}
 
 
-def convergence_cost(k: Any = CURVES, fraction: Any = None, other: Any = 0.02) -> dict[str, Any]:
+def convergence_cost(
+    k: ConstantsLike = CURVES, fraction: Numbers | None = None, other: Numbers = 0.02
+) -> dict[str, Any]:
     """Two runs to one loss that stop at different fractions above their converged losses (eqs. B.11 to B.14).
 
     Parameters
@@ -199,7 +202,7 @@ def convergence_cost(k: Any = CURVES, fraction: Any = None, other: Any = 0.02) -
     return {"N": N, "S": S, "C": N * S}
 
 
-def empirical_frontier(C: Any, k: Any = TABLE_5["kaplan_cmin"]) -> dict[str, Any]:
+def empirical_frontier(C: Numbers, k: ConstantsLike = TABLE_5["kaplan_cmin"]) -> dict[str, Any]:
     """The paper's measured frontier at C_min FLOPs (Table 6, eqs. 6.1 to 6.7), with the loss of eq. 1.3.
 
     It is not appendix B's: the theory's N grows as C^0.68 and the measured one as C^0.73.
@@ -215,8 +218,8 @@ def empirical_frontier(C: Any, k: Any = TABLE_5["kaplan_cmin"]) -> dict[str, Any
 
 
 def contradiction(
-    compute: Any = TABLE_5["kaplan_cmin"],
-    data: Any = TABLE_5["kaplan_d"],
+    compute: ConstantsLike = TABLE_5["kaplan_cmin"],
+    data: ConstantsLike = TABLE_5["kaplan_d"],
     *,
     tokens: Trend = TABLE_6["D"],
     parameters: Trend = TABLE_6["N"],

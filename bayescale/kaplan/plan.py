@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayescale import intervals, kaplan
+from bayescale.arrays import Values
 from bayescale.errors import UsageError
 from bayescale.kaplan import EQ_6_7, TABLE_2, TABLE_3, TABLE_5, TOLERANCE, Constants
 from bayescale.kaplan.frontier import given
@@ -73,7 +74,12 @@ def constants_of(fits: Sequence[Fitted]) -> dict[str, Constants]:
 
 
 def plan(
-    *, N: Any = None, D: Any = None, C: Any = None, B: Any = None, constants: Mapping[str, Constants] = PUBLISHED
+    *,
+    N: float | None = None,
+    D: float | None = None,
+    C: float | None = None,
+    B: float | None = None,
+    constants: Mapping[str, Constants] = PUBLISHED,
 ) -> list[Quantity]:
     """Everything that the paper says about a training run of which some of N, D, C, B are known.
 
@@ -107,7 +113,7 @@ def plan(
     return [*lines, *_batch(constants, N, D, B, loss)]
 
 
-def _size(k: Mapping[str, Constants], N: Any) -> Iterator[Quantity]:
+def _size(k: Mapping[str, Constants], N: float | None) -> Iterator[Quantity]:
     if N is None:
         return
     topic, law = f"{N:.4g} parameters", k["kaplan_n"]
@@ -116,13 +122,13 @@ def _size(k: Mapping[str, Constants], N: Any) -> Iterator[Quantity]:
     yield Quantity(topic, f"data for {TOLERANCE:.0%} overfitting", needed, "tokens", "eq. 4.4")
 
 
-def _data(k: Mapping[str, Constants], D: Any) -> Iterator[Quantity]:
+def _data(k: Mapping[str, Constants], D: float | None) -> Iterator[Quantity]:
     if D is not None:
         law = k["kaplan_d"]
         yield Quantity(f"{D:.4g} tokens", "loss, all else plentiful", (law.D_c / D) ** law.alpha_D, NATS, "eq. 1.2")
 
 
-def _size_and_data(k: Mapping[str, Constants], N: Any, D: Any) -> Iterator[Quantity]:
+def _size_and_data(k: Mapping[str, Constants], N: float | None, D: float | None) -> Iterator[Quantity]:
     if N is None or D is None:
         return
     topic, law = f"{N:.4g} parameters on {D:.4g} tokens, stopped early", k["kaplan_nd"]
@@ -133,7 +139,7 @@ def _size_and_data(k: Mapping[str, Constants], N: Any, D: Any) -> Iterator[Quant
     )
 
 
-def _compute(k: Mapping[str, Constants], C: Any) -> Iterator[Quantity]:
+def _compute(k: Mapping[str, Constants], C: float | None) -> Iterator[Quantity]:
     if C is None:
         return
     naive, least, curves = k["kaplan_c"], k["kaplan_cmin"], k["kaplan_ns"] | k["critical_batch"]
@@ -162,7 +168,7 @@ def _compute(k: Mapping[str, Constants], C: Any) -> Iterator[Quantity]:
         yield Quantity(limit, f"parameters, data by {rule}", point["N"], "parameters", "eq. 6.8")
 
 
-def _chosen_size(k: Mapping[str, Constants], N: Any, C: Any) -> Iterator[Quantity]:
+def _chosen_size(k: Mapping[str, Constants], N: float, C: float) -> Iterator[Quantity]:
     curves = k["kaplan_ns"] | k["critical_batch"]
     ratio = N / kaplan.frontier(curves, C)["N"]
     topic = f"{N:.4g} parameters at {C:.4g} FLOPs"
@@ -173,7 +179,9 @@ def _chosen_size(k: Mapping[str, Constants], N: Any, C: Any) -> Iterator[Quantit
     yield Quantity(topic, "steps to the optimum's loss, over the optimum's", cost["steps"], "", "eq. B.17")
 
 
-def _batch(k: Mapping[str, Constants], N: Any, D: Any, B: Any, loss: Any) -> Iterator[Quantity]:
+def _batch(
+    k: Mapping[str, Constants], N: float | None, D: float | None, B: float | None, loss: Values
+) -> Iterator[Quantity]:
     curves = k["kaplan_ns"] | k["critical_batch"]
     if B is not None and N is not None and D is not None:
         S = D / B

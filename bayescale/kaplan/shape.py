@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayescale.arrays import Numbers
 from bayescale.errors import UsageError
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, PF_DAY
 from bayescale.runs.inputs import checked_inputs
@@ -14,7 +15,9 @@ from bayescale.runs.inputs import checked_inputs
 OWNER = "of Kaplan et al. 2020"
 
 
-def parameters(n_layer: Any, d_model: Any, *, d_attn: Any = None, d_ff: Any = None) -> Any:
+def parameters(
+    n_layer: Numbers, d_model: Numbers, *, d_attn: Numbers | None = None, d_ff: Numbers | None = None
+) -> Any:
     """Parameters without embeddings: ``2 d_model n_layer (2 d_attn + d_ff)`` (eq. 2.1).
 
     Parameters
@@ -33,7 +36,9 @@ def parameters(n_layer: Any, d_model: Any, *, d_attn: Any = None, d_ff: Any = No
     return 2 * d_model * n_layer * (2 * d_attn + d_ff)
 
 
-def forward_flops(n_layer: Any, d_model: Any, n_ctx: Any, *, d_attn: Any = None, d_ff: Any = None) -> Any:
+def forward_flops(
+    n_layer: Numbers, d_model: Numbers, n_ctx: Numbers, *, d_attn: Numbers | None = None, d_ff: Numbers | None = None
+) -> Any:
     """FLOPs a token of one forward pass: ``2 N + 2 n_layer n_ctx d_attn`` (eq. 2.2, Table 1).
 
     A backward pass costs twice that. The second term, of the context, is small where d_model is well above n_ctx / 12.
@@ -83,23 +88,23 @@ def operations(
     return pd.DataFrame.from_dict(rows, orient="index", columns=["parameters", "flops_per_token"])
 
 
-def training_flops(N: Any, D: Any) -> Any:
+def training_flops(N: Numbers, D: Numbers) -> Any:
     """``C = 6 N D``, FLOPs, for D = B S tokens processed: two forward and four backward (section 2.1)."""
     N, D = checked_inputs(OWNER, ("N", "D"), {"N": N, "D": D}, positive=True).values()
     return FLOPS_PER_PARAMETER_TOKEN * N * D
 
 
-def pf_days(C: Any) -> Any:
+def pf_days(C: Numbers) -> Any:
     """FLOPs to PF-days; one is 8.64e19 FLOPs."""
     return np.asarray(C, float)[()] / PF_DAY
 
 
-def flops(pf_days: Any) -> Any:
+def flops(pf_days: Numbers) -> Any:
     """PF-days to FLOPs."""
     return np.asarray(pf_days, float)[()] * PF_DAY
 
 
-def learning_rate(N: Any) -> Any:
+def learning_rate(N: Numbers) -> Any:
     """The paper's rule for Adam's peak learning rate, ``0.003239 - 0.0001395 ln N`` (appendix D.6).
 
     Raises
@@ -115,7 +120,7 @@ def learning_rate(N: Any) -> Any:
     return 0.003239 - 0.0001395 * np.log(N)
 
 
-def _sizes(n_layer: Any, d_model: Any, d_attn: Any, d_ff: Any) -> tuple[Any, ...]:
+def _sizes(n_layer: Numbers, d_model: Numbers, d_attn: Numbers | None, d_ff: Numbers | None) -> tuple[np.ndarray, ...]:
     given = {"n_layer": n_layer, "d_model": d_model}
     given["d_attn"] = d_model if d_attn is None else d_attn
     given["d_ff"] = 4 * np.asarray(d_model, float) if d_ff is None else d_ff

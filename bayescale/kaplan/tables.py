@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from bayescale.arrays import Values
 from bayescale.errors import UsageError
 from bayescale.law import PF_DAY, Law
 from bayescale.runs import Observations
@@ -80,6 +81,19 @@ class Constants:
         return Constants(self.source, first), Constants(other.source, second)
 
 
+class Numbered(Protocol):
+    """A law whose constants are numbers, or draws, each an attribute by its name."""
+
+    fields: ClassVar[tuple[str, ...]]
+
+    def __getattribute__(self, name: str, /) -> Any:
+        """A constant."""
+
+
+ConstantsLike: TypeAlias = Constants | Numbered
+"""What the functions of `bayescale.kaplan` take constants from."""
+
+
 def _spaced(draws: Any, count: int) -> Any:
     """`count` evenly spaced draws; a number as it is."""
     return draws if not np.ndim(draws) else draws[np.linspace(0, len(draws) - 1, count).round().astype(int)]
@@ -91,7 +105,7 @@ class Trend(NamedTuple):
     scale: Any
     exponent: Any
 
-    def at(self, C: Any) -> Any:
+    def at(self, C: Values) -> Any:
         """The trend at C FLOPs."""
         return self.scale * (C / PF_DAY) ** self.exponent
 

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 from numpyro.distributions import Distribution
 
+from bayescale.arrays import Values
 from bayescale.errors import printable
 
 UNSEEN = "unseen"
@@ -75,7 +77,7 @@ class Field:
         """Whether it moves the law's inputs, and with them its optimum."""
         return False
 
-    def sample(self, fresh: Any = None) -> tuple[Any, Any]:
+    def sample(self, fresh: jax.Array | None = None) -> tuple[Any, Any]:
         """Draw the scale and the vector, of `fresh` standard normal numbers too where they are given."""
         scale = self.sample_scale()
         return scale, self.sample_vector(scale, fresh)
@@ -84,12 +86,12 @@ class Field:
         """Draw the scale."""
         return numpyro.sample(self.scale, self.prior) if isinstance(self.prior, Distribution) else self.prior
 
-    def sample_vector(self, scale: Any, fresh: Any = None) -> Any:
+    def sample_vector(self, scale: Values, fresh: jax.Array | None = None) -> Any:
         """Draw the vector, shape (size,), or (size + fresh,) where fresh standard normal numbers are given."""
         unit = numpyro.sample(self.name, dist.Normal(0.0, 1.0).expand([self.size]).to_event(1))
         return scale * (unit if fresh is None else jnp.concatenate([unit, fresh]))
 
-    def given(self, vector: Any) -> Any:
+    def given(self, vector: jax.Array) -> Any:
         """What the field is among a law's constants."""
         return vector
 
@@ -162,7 +164,7 @@ class Offsets(OfGroups):
 class Effects(OfGroups):
     """A factor on the law that all rows of a group share: the exponential of a normal effect."""
 
-    def given(self, vector: Any) -> Any:
+    def given(self, vector: jax.Array) -> Any:
         """The factors."""
         return jnp.exp(vector)
 
@@ -174,6 +176,6 @@ class Effects(OfGroups):
         return at_code(jnp.concatenate([effects, jnp.zeros(1)]), inputs[self.column])
 
 
-def at_code(values: Any, code: Any) -> Any:
+def at_code(values: jax.Array, code: Values) -> Any:
     """The values, shape (group,), of the groups with these codes, which count from 1."""
     return values[jnp.asarray(code - 1, int)]

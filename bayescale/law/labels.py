@@ -130,7 +130,7 @@ def coded(law: AnyLaw, inputs: Mapping[str, Any], *, strict: bool = True) -> tup
     return rest, codes
 
 
-def _code(column: str, labels: tuple[str, ...], label: Any, strict: bool) -> float:
+def _code(column: str, labels: tuple[str, ...], label: object, strict: bool) -> float:
     if label is None or (isinstance(label, float) and np.isnan(label)):
         return typical(labels)
     if str(label) in labels:

@@ -136,7 +136,7 @@ def _why_not(law: Law, name: str, accepted: Sequence[str]) -> str:
     return f"pool: law {law.name} does not draw {name} by itself; {can}"
 
 
-def _spread_prior(law: Law, name: str, given: Any) -> Distribution | float:
+def _spread_prior(law: Law, name: str, given: object) -> Distribution | float:
     """The prior of a spread: as given, or half-normal with a scale that the constant's own prior sets."""
     if given is None:
         return dist.HalfNormal(EFFECT if name == law.metric else float(f"{SHARE * _prior_spread(law, name):.2g}"))

@@ -8,7 +8,7 @@ import math
 import numbers
 import weakref
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
@@ -49,7 +49,7 @@ def has_text(prior: Distribution) -> bool:
     return _HAVE_TEXT[prior]
 
 
-def _call_text(made: Any, number: Callable[[float], str]) -> str:
+def _call_text(made: object, number: Callable[[float], str]) -> str:
     """The call that makes a distribution or a transform, as far as numbers and such calls tell."""
     name = type(made).__name__
     base: Any = getattr(made, "base_dist", None)
@@ -62,7 +62,7 @@ def _call_text(made: Any, number: Callable[[float], str]) -> str:
     return f"{name}({', '.join(f'{n}={t}' for n, t in texts.items() if t)})"
 
 
-def _argument_text(value: Any, number: Callable[[float], str]) -> str:
+def _argument_text(value: object, number: Callable[[float], str]) -> str:
     """An argument of such a call, or '' where it has no text."""
     if isinstance(value, Distribution | Transform):
         return _call_text(value, number)
@@ -71,11 +71,12 @@ def _argument_text(value: Any, number: Callable[[float], str]) -> str:
     return number(float(value)) if _is_number(value) else ""
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     if isinstance(value, numbers.Real):
         return not isinstance(value, bool)
-    known = isinstance(value, np.ndarray | jax.Array) and not isinstance(value, jax.core.Tracer)
-    return known and value.ndim == 0 and value.dtype.kind in "fiu"
+    if not isinstance(value, np.ndarray | jax.Array) or isinstance(value, jax.core.Tracer):
+        return False
+    return value.ndim == 0 and value.dtype.kind in "fiu"
 
 
 def _alike(a: Any, b: Any) -> bool:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from numpyro import handlers
 from numpyro.distributions import Distribution, biject_to
 
+from bayescale.arrays import Values
 from bayescale.errors import printable
 from bayescale.law.fields import Field, Offsets, OfGroups, at_code
 from bayescale.law.law import Centre, Law, Stated, at_point, at_rows, tied
@@ -202,7 +203,7 @@ class Varying:
             bent = f.bent(self.values, bent)
         return jax.vmap(at_row, axis_size=rows)(own, bent) * jnp.exp(log_factor)
 
-    def at(self, **inputs: Any) -> Any:
+    def at(self, **inputs: Values) -> Any:
         """The law at one point."""
         return at_rows(self, {n: jnp.reshape(jnp.asarray(x, float), (1,)) for n, x in inputs.items()})[0]
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from bayescale import intervals
+from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.kaplan import TABLE_6
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.models import Chinchilla
 from bayescale.plot import style
-from bayescale.plot.subject import require_split, subject
+from bayescale.plot.subject import Plotted, Weights, require_split, subject
 
 POINTS = 61
 TOKENS_PER_PARAMETER = 20.0
@@ -30,14 +31,14 @@ RECIPES = {
 
 
 def allocation(
-    fit: Any,
-    ax: Any = None,
+    fit: Plotted,
+    ax: style.AxesLike = None,
     *,
     references: str | Iterable[str] = (),
     beyond: float = 1.0,
     interval: float = intervals.INTERVAL,
-    weights: Any = None,
-    **held: Any,
+    weights: Weights | None = None,
+    **held: Numbers,
 ) -> np.ndarray:
     """The compute-optimal parameters and tokens against the budget C = 6ND, with the runs and published recipes.
 

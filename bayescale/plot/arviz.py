@@ -7,6 +7,7 @@ ArviZ makes these figures itself, so that no axes are taken. Its other plots tak
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ RANKED = 250
 CHAINS = (style.POSTERIOR, style.OPTIMUM, *style.FURTHER, style.PRIOR, style.NEW_RUN)
 
 
-def pair(fit: Fit, *, constants: Any = None, draws: int = 1000) -> np.ndarray:
+def pair(fit: Fit, *, constants: str | Sequence[str] | None = None, draws: int = 1000) -> np.ndarray:
     """The posterior of the constants two by two, by `arviz_plots.plot_pair`.
 
     Constants that span more than a decade are drawn as log10.
@@ -71,7 +72,7 @@ def pair(fit: Fit, *, constants: Any = None, draws: int = 1000) -> np.ndarray:
     return _axes(made, f"posterior, {fit.law.name}")
 
 
-def trace(fit: Fit, *, constants: Any = None) -> np.ndarray:
+def trace(fit: Fit, *, constants: str | Sequence[str] | None = None) -> np.ndarray:
     """The draws of each constant, chain by chain, by `arviz_plots.plot_trace`; wide ones as log10.
 
     Parameters
@@ -88,7 +89,7 @@ def trace(fit: Fit, *, constants: Any = None) -> np.ndarray:
     return _of_draws("plot_trace", fit, constants, "trace", visuals={"trace": {"width": 0.4, "alpha": 0.7}})
 
 
-def rank(fit: Fit, *, constants: Any = None) -> np.ndarray:
+def rank(fit: Fit, *, constants: str | Sequence[str] | None = None) -> np.ndarray:
     """Ranks of each chain's draws among all chains', with a simultaneous band, by `arviz_plots.plot_rank`.
 
     Parameters
@@ -103,7 +104,7 @@ def rank(fit: Fit, *, constants: Any = None) -> np.ndarray:
     return _of_draws("plot_rank", fit, constants, "ranks", most=RANKED)
 
 
-def ess(fit: Fit, *, constants: Any = None) -> np.ndarray:
+def ess(fit: Fit, *, constants: str | Sequence[str] | None = None) -> np.ndarray:
     """Effective sample size of small intervals along each posterior, by `arviz_plots.plot_ess`.
 
     Parameters
@@ -119,7 +120,7 @@ def ess(fit: Fit, *, constants: Any = None) -> np.ndarray:
                      visuals={"ess": {"color": style.POSTERIOR}})  # fmt: skip
 
 
-def autocorrelation(fit: Fit, *, constants: Any = None) -> np.ndarray:
+def autocorrelation(fit: Fit, *, constants: str | Sequence[str] | None = None) -> np.ndarray:
     """Autocorrelation of each chain's draws, by `arviz_plots.plot_autocorr`.
 
     Parameters
@@ -135,7 +136,14 @@ def autocorrelation(fit: Fit, *, constants: Any = None) -> np.ndarray:
 
 
 def _of_draws(
-    plot: str, fit: Fit, constants: Any, title: str, *, most: int | None = None, chains: bool = True, **options: Any
+    plot: str,
+    fit: Fit,
+    constants: str | Sequence[str] | None,
+    title: str,
+    *,
+    most: int | None = None,
+    chains: bool = True,
+    **options: Any,
 ) -> np.ndarray:
     fit = checked(fit, unconverged=True)
     names = chosen(fit, constants)

@@ -61,7 +61,7 @@ def calibration(result: Calibration | str | Path, ax: Axes | None = None, *, mas
     return axis
 
 
-def _ranks(result: Any) -> tuple[str, pd.DataFrame, float]:
+def _ranks(result: Calibration | str | Path) -> tuple[str, pd.DataFrame, float]:
     """The law's name, ranks, one row a simulation, and the mass of the band."""
     if isinstance(result, str | Path):
         path = Path(result)

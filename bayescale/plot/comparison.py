@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from bayescale.errors import UsageError
@@ -16,7 +15,7 @@ RULES = {"probability": "evidence", "weight": "stacking", "weight_holdout": "hol
 MARKS = (("o", style.POSTERIOR), ("s", style.FURTHER[1]), ("^", style.FURTHER[0]))
 
 
-def comparison(compared: Comparison, ax: Any = None) -> np.ndarray:
+def comparison(compared: Comparison, ax: style.AxesLike = None) -> np.ndarray:
     """Log evidence of each law below the best one's, and its weights by evidence, stacking and holdout.
 
     The grey bar is how far the log evidence moves as the priors are power-scaled. Laws that have not converged, or
@@ -75,7 +74,7 @@ def comparison(compared: Comparison, ax: Any = None) -> np.ndarray:
     return np.array(axes, dtype=object)
 
 
-def _symmetric_log(axis: Any, drop: np.ndarray) -> None:
+def _symmetric_log(axis: Axes, drop: np.ndarray) -> None:
     """Evidence differences span from tenths to hundreds of nats: linear to ten, logarithmic beyond."""
     if drop.min() < -30:
         axis.set_xscale("symlog", linthresh=10, linscale=1.5)

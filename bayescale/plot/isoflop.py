@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 
 from bayescale import intervals
+from bayescale.arrays import Numbers
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
-from bayescale.plot.subject import require_split, subject
+from bayescale.plot.subject import Plotted, Weights, require_split, subject
 from bayescale.runs.inputs import checked_inputs
 from bayescale.studies.approaches import shared_budgets
 
@@ -24,13 +23,13 @@ MOST = 9
 
 
 def isoflop(
-    fit: Any,
+    fit: Plotted,
     ax: Axes | None = None,
     *,
-    C: Any = None,
+    C: Numbers | None = None,
     interval: float = intervals.INTERVAL,
-    weights: Any = None,
-    **held: Any,
+    weights: Weights | None = None,
+    **held: Numbers,
 ) -> Axes:
     """Loss against N at fixed budgets C = 6ND: the runs of each, the mean curve, and where its optimum lies.
 

@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bayescale import intervals
+from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
-from bayescale.plot.subject import Subject, require_split, subject
+from bayescale.plot.subject import Plotted, Subject, Weights, require_split, subject
 from bayescale.runs.features import numeric
 from bayescale.runs.inputs import checked_inputs
 from bayescale.runs.schedule import schedule_from
@@ -25,14 +26,14 @@ SCHEDULES = 8
 
 
 def loss(
-    fit: Any,
+    fit: Plotted,
     ax: Axes | None = None,
     *,
     against: str | None = None,
     beyond: float = 1.0,
     interval: float = intervals.INTERVAL,
-    weights: Any = None,
-    **held: Any,
+    weights: Weights | None = None,
+    **held: Numbers,
 ) -> Axes:
     """The law's metric against one input or C: the runs, the mean curve, a new run, and where the data end.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ WIDE = 5.0
 """Constants whose prior's inner 98 % spans more than this factor are drawn on a log axis."""
 
 
-def priors(fit: Fit, ax: Any = None, *, constants: Any = None, interval: float = intervals.INTERVAL) -> Any:
+def priors(
+    fit: Fit,
+    ax: style.AxesLike = None,
+    *,
+    constants: str | Sequence[str] | None = None,
+    interval: float = intervals.INTERVAL,
+) -> Any:
     """Prior and posterior density of each constant, each scaled to its peak, with the posterior's interval.
 
     Constants of a wide prior are on a log axis, and their densities are those of the logarithm.
@@ -64,7 +71,7 @@ def priors(fit: Fit, ax: Any = None, *, constants: Any = None, interval: float =
     return style.handed_back(axes)
 
 
-def chosen(fit: Fit, constants: Any) -> list[str]:
+def chosen(fit: Fit, constants: str | Sequence[str] | None) -> list[str]:
     """Names of constants that were asked for, or all that have a prior of their own.
 
     Raises

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
@@ -20,7 +18,7 @@ REACH = 6.0
 """Residuals are drawn to so many scales of the noise; those further out sit at the edge, as triangles."""
 
 
-def residuals(fit: Fit, ax: Any = None, *, interval: float = intervals.INTERVAL) -> np.ndarray:
+def residuals(fit: Fit, ax: style.AxesLike = None, *, interval: float = intervals.INTERVAL) -> np.ndarray:
     """Residuals of the log metric against the fitted values and each input, and their distribution.
 
     Residuals are about the posterior median curve. The band is where a new run falls; the last panel has the

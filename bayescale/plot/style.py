@@ -6,7 +6,7 @@ Nothing here changes matplotlib's settings; pyplot is used only to make a figure
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -15,8 +15,12 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from bayescale.arrays import Numbers
 from bayescale.errors import UsageError
 from bayescale.runs import COLUMNS
+
+AxesLike: TypeAlias = Axes | Sequence[Axes] | np.ndarray | None
+"""Where to draw: on axes, on several, or on those of a new figure."""
 
 # The palette of Okabe & Ito 2008, which readers with any colour vision can tell apart.
 DATA = "#000000"
@@ -62,7 +66,7 @@ def number(value: float) -> str:
     return f"${power}$" if shown == "1" else rf"${shown}\times{power}$"
 
 
-def panels(ax: Any, count: int = 1, columns: int | None = None, size: tuple[float, float] = PANEL) -> list[Axes]:
+def panels(ax: AxesLike, count: int = 1, columns: int | None = None, size: tuple[float, float] = PANEL) -> list[Axes]:
     """The axes to draw on: those given, or those of a new figure.
 
     Parameters
@@ -81,7 +85,7 @@ def panels(ax: Any, count: int = 1, columns: int | None = None, size: tuple[floa
         Fewer or more axes are given than there are panels.
     """
     if ax is not None:
-        given = [ax] if isinstance(ax, Axes) else [a for a in np.ravel(ax)]
+        given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.array(ax, dtype=object)))
         if len(given) != count or not all(isinstance(a, Axes) for a in given):
             raise UsageError(f"this plot has {count} panel{'s' * (count > 1)}: ax takes as many Axes, not {len(given)}")
         return given
@@ -105,7 +109,7 @@ def handed_back(made: Sequence[Axes]) -> Any:
     return made[0] if len(made) == 1 else np.array(made, dtype=object)
 
 
-def is_log(values: Any, factor: float = 4.0) -> bool:
+def is_log(values: Numbers, factor: float = 4.0) -> bool:
     """Whether values are shown on a log scale: positive, over more than a factor of 4."""
     values = np.asarray(values)
     return bool((values > 0).all() and values.max() / values.min() > factor)
@@ -136,7 +140,7 @@ def scale(ax: Axes, which: str, low: float, high: float, *, log: bool | None = N
     axis.set_minor_formatter(NullFormatter())
 
 
-def padded(values: Any, share: float = 0.05, *, log: bool) -> tuple[float, float]:
+def padded(values: Numbers, share: float = 0.05, *, log: bool) -> tuple[float, float]:
     """Limits that leave a margin around values."""
     values = np.asarray(values, float)
     low, high = (np.log([values.min(), values.max()])) if log else (values.min(), values.max())
@@ -145,7 +149,7 @@ def padded(values: Any, share: float = 0.05, *, log: bool) -> tuple[float, float
     return (float(np.exp(low)), float(np.exp(high))) if log else (float(low), float(high))
 
 
-def data(ax: Axes, x: Any, y: Any, *, color: Any = DATA, text: str | None = "runs", **style: Any) -> None:
+def data(ax: Axes, x: np.ndarray, y: np.ndarray, *, color: str = DATA, text: str | None = "runs", **style: Any) -> None:
     """The observed rows, as points."""
     options = {"marker": "o", "linestyle": "none", "markersize": 3.5 if len(x) < 400 else 2, "zorder": 3, **style}
     if len(x) > MANY:
@@ -153,14 +157,16 @@ def data(ax: Axes, x: Any, y: Any, *, color: Any = DATA, text: str | None = "run
     ax.plot(x, y, color=color, label=text, markeredgewidth=0, **options)
 
 
-def band(ax: Axes, x: Any, found: Mapping[Any, Any], color: Any, text: str | None = None, alpha: float = 0.25) -> Any:
+def band(
+    ax: Axes, x: np.ndarray, found: Mapping[Any, Any], color: str, text: str | None = None, alpha: float = 0.25
+) -> Any:
     """An interval as a band."""
     return ax.fill_between(
         x, found["low"], found["high"], color=color, alpha=alpha, linewidth=0, label=text, zorder=1.5
     )
 
 
-def shade_beyond(ax: Axes, seen: Any) -> None:
+def shade_beyond(ax: Axes, seen: np.ndarray) -> None:
     """Shade what of the x axis lies outside the data's range, from the data's edge."""
     low, high = sorted(ax.get_xlim())
     for start, end in ((low, float(np.min(seen))), (float(np.max(seen)), high)):

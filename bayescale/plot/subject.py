@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -21,6 +21,12 @@ from bayescale.runs.inputs import checked_inputs
 from bayescale.studies.compare import Comparison
 from bayescale.studies.compare.average import mixture
 from bayescale.studies.downstream import Downstream
+
+Plotted: TypeAlias = Fit | Comparison
+"""What most plots are of."""
+
+Weights: TypeAlias = str | Mapping[str, float]
+"""What a comparison is averaged by; see `Comparison.weights`."""
 
 Allocation = dict[str, dict[str, np.ndarray]]
 """Quantity -> median, mean, sd, low, high, shape (budget,) each."""
@@ -46,7 +52,7 @@ class Subject:
         Their weights.
     """
 
-    found: Any
+    found: Plotted
     average: dict[str, Any]
     law: AnyLaw
     runs: Observations
@@ -106,7 +112,7 @@ class Subject:
         return np.asarray(FLOPS_PER_PARAMETER_TOKEN * self.runs.inputs["N"] * self.runs.inputs["D"])
 
 
-def subject(found: Any, weights: Any = None) -> Subject:
+def subject(found: Plotted, weights: Weights | None = None) -> Subject:
     """A fit or a comparison to plot; a fit that has not converged gives a warning.
 
     Raises
@@ -126,7 +132,7 @@ def subject(found: Any, weights: Any = None) -> Subject:
     return Subject(fit, {}, fit.law, fit.runs, fit.law.name, (fit,), (1.0,))
 
 
-def checked(fit: Any, *, unconverged: bool = False) -> Fit:
+def checked(fit: Plotted | Downstream, *, unconverged: bool = False) -> Fit:
     """A fit to plot; one that has not converged gives a warning, unless the plot is to show just that."""
     if isinstance(fit, Comparison | Downstream):
         what = "comparison" if isinstance(fit, Comparison) else "downstream"
@@ -168,7 +174,7 @@ def middle(values: np.ndarray) -> float:
     return float(np.exp(np.log(values).mean())) if (values > 0).all() else float(values.mean())
 
 
-def _quiet(question: Any, *arguments: Any, **options: Any) -> Any:
+def _quiet(question: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """An answer without the warning that `checked` gave already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotConverged)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from bayescale import intervals
 from bayescale.answers.predict import evaluate_draws
+from bayescale.arrays import Numbers
 from bayescale.errors import UsageError
+from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation, refused
@@ -22,12 +22,12 @@ LEVELS = 12
 
 
 def surface(
-    fit: Any,
+    fit: Fit,
     ax: Axes | None = None,
     *,
     beyond: float = 0.5,
     interval: float = intervals.INTERVAL,
-    **held: Any,
+    **held: Numbers,
 ) -> Axes:
     """The posterior median of the metric over the law's first two inputs: contours, the runs, the frontier.
 
@@ -67,7 +67,7 @@ def surface(
     grid = {n: (np.geomspace if log[n] else np.linspace)(*limits[n], POINTS) for n in limits}
     X, Y = np.meshgrid(grid[first], grid[second])
     points = {first: X.ravel(), second: Y.ravel(), **{n: np.full(X.size, v) for n, v in fixed.items()}}
-    Z = np.median(evaluate_draws(of.found, of.law.metric, points), axis=0).reshape(X.shape)
+    Z = np.median(evaluate_draws(of.fits[0], of.law.metric, points), axis=0).reshape(X.shape)
 
     (axis,) = style.panels(ax)
     levels = _levels(Z)

@@ -81,32 +81,32 @@ Coordinates = Straightening | Conditioning
 class Whitening(NamedTuple):
     """The Cholesky factor of a precision, groups first, and the conditional mean in its units."""
 
-    own: Any  # (g, k, k)
-    across: Any  # (g, k, m)
-    rest: Any  # (m, m)
-    own_mean: Any  # (g, k)
-    mean: Any  # (m,)
+    own: jax.Array  # (g, k, k)
+    across: jax.Array  # (g, k, m)
+    rest: jax.Array  # (m, m)
+    own_mean: jax.Array  # (g, k)
+    mean: jax.Array  # (m,)
 
     @property
-    def log_det(self) -> Any:
+    def log_det(self) -> jax.Array:
         """Log of the volume that a unit of y has in coefficients."""
         own = jnp.log(jnp.diagonal(self.own, axis1=1, axis2=2)).sum()
         return -own - jnp.log(jnp.diagonal(self.rest)).sum()
 
-    def coefficients(self, y: Any, own_y: Any) -> tuple[Any, Any]:
+    def coefficients(self, y: jax.Array, own_y: jax.Array) -> tuple[jax.Array, jax.Array]:
         """From y, shapes (m,) and (g, k), to the coefficients."""
         rest = solve_triangular(self.rest, y + self.mean, trans=1, lower=True)
         right = own_y + self.own_mean - self.across @ rest
         own = jax.vmap(lambda factor, b: solve_triangular(factor, b, trans=1, lower=True))(self.own, right)
         return rest, own
 
-    def whitened(self, rest: Any, own: Any) -> tuple[Any, Any]:
+    def whitened(self, rest: jax.Array, own: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The inverse of `coefficients`."""
         own_y = jnp.einsum("gji,gj->gi", self.own, own) + self.across @ rest - self.own_mean
         return self.rest.T @ rest - self.mean, own_y
 
 
-def whitening(c: Conditioning, weight: Any, precision: Any, own_precision: Any) -> Whitening:
+def whitening(c: Conditioning, weight: jax.Array, precision: jax.Array, own_precision: jax.Array) -> Whitening:
     """The whitening at a scatter and at scales of fields.
 
     Parameters
@@ -127,6 +127,6 @@ def whitening(c: Conditioning, weight: Any, precision: Any, own_precision: Any) 
     return Whitening(own, across, rest, own_mean, solve_triangular(rest, right, lower=True))
 
 
-def _cholesky(matrix: Any) -> Any:
+def _cholesky(matrix: jax.Array) -> Any:
     diagonal = jnp.diagonal(matrix, axis1=-2, axis2=-1)
     return jnp.linalg.cholesky(matrix + RIDGE * diagonal[..., None] * jnp.eye(matrix.shape[-1]))

@@ -213,7 +213,12 @@ def _blank_start(d: int) -> tuple[Any, ...]:
     return np.zeros(d), np.float64(0.0), np.zeros(d), np.zeros(2, np.uint32)
 
 
-def _start(plan: Plan, potential: Any, first: tuple[Any, ...], target_acceptance: Any) -> Any:
+def _start(
+    plan: Plan,
+    potential: Callable[[jax.Array], jax.Array],
+    first: tuple[Any, ...],
+    target_acceptance: jax.Array | float,
+) -> Any:
     w, value, gradient, key = first
     init, transition = hmc(potential, algo="NUTS")
     state = init(
@@ -231,8 +236,15 @@ def _start(plan: Plan, potential: Any, first: tuple[Any, ...], target_acceptance
 
 
 def _advance(target: Target, plan: Plan) -> Callable[..., Any]:
-    def advance(begin: Any, first: Any, state: Any, target_acceptance: Any, data: Data, frame: Frame) -> Any:
-        def potential(w: Any) -> Any:
+    def advance(
+        begin: jax.Array,
+        first: tuple[Any, ...],
+        state: Any,
+        target_acceptance: jax.Array,
+        data: Data,
+        frame: Frame,
+    ) -> Any:
+        def potential(w: jax.Array) -> Any:
             return -target.straight_log_density(frame.location + frame.factor @ w, data, frame.at)
 
         fresh, transition = _start(plan, potential, first, target_acceptance)

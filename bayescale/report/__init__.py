@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from bayescale import intervals
+from bayescale.fit import Fit
 from bayescale.report import words
 from bayescale.report.subject import Subject, subject_of
 from bayescale.storage.atomic import whole_file
+from bayescale.studies.compare import Comparison
 
 MODULES = (
     "words.js",
@@ -29,7 +31,9 @@ MODULES = (
 )
 
 
-def report(found: Any, path: str | Path, *, interval: float = intervals.INTERVAL, command: str = "") -> None:
+def report(
+    found: Fit | Comparison, path: str | Path, *, interval: float = intervals.INTERVAL, command: str = ""
+) -> None:
     """Write a report of a fit or a comparison as one HTML file.
 
     The file needs no network and no server. It holds the verdict, the constants, the diagnostics, what to distrust,
@@ -140,7 +144,7 @@ def _json(content: dict[str, Any]) -> str:
     return json.dumps(_finite(content), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> Any:
     if isinstance(value, dict):
         return {k: _finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayescale.studies.compare import Comparison
 
@@ -52,7 +53,7 @@ def laws(comparison: Comparison) -> dict[str, Any]:
     return {"header": header, "rows": rows, "note": NOTE}
 
 
-def _evidence(row: Any) -> str:
+def _evidence(row: pd.Series) -> str:
     if np.isnan(row.log_evidence):
         return "none"
     return f"{row.log_evidence:.2f} ± {row.log_evidence_se:.2f}{'' if row.trusted else ' (not trusted)'}"

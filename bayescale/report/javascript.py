@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from bayescale.arrays import Numbers, Values
 from bayescale.runs.features import numeric
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def law_function(fit: Fit, constants: Sequence[str]) -> str:
     if not numeric(fit.law.inputs):
         raise UntranslatableError("an input is no number")
 
-    def value(k: tuple[Any, ...], *inputs: Any) -> Any:
+    def value(k: tuple[Any, ...], *inputs: Values) -> Any:
         law = fit.target.law_at(dict(zip(constants, k, strict=True)))
         return getattr(law, law.metric)(*inputs)
 
@@ -228,11 +229,11 @@ def _scalar(text: str) -> np.ndarray:
     return np.array(text, dtype=object)
 
 
-def _literals(values: Any) -> np.ndarray:
+def _literals(values: Numbers) -> np.ndarray:
     return _each(_literal, np.asarray(values))
 
 
-def _literal(value: Any) -> str:
+def _literal(value: float) -> str:
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
     number = float(value)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayescale.answers.allocate import allocate
 from bayescale.answers.predict import predict
+from bayescale.arrays import Numbers
 from bayescale.errors import BayescaleError, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
@@ -92,7 +93,7 @@ class Subject:
             return self.comparison.predict(interval=self.interval, **inputs)
         return predict(self.lead, interval=self.interval, **inputs)
 
-    def allocate(self, budgets: Any) -> pd.DataFrame:
+    def allocate(self, budgets: Numbers) -> pd.DataFrame:
         """The optimum of budgets, with intervals; where `no_allocation` says why there is none, an error."""
         terms: Any = {"fixed": self.others} if self.others else {}
         if self.comparison:
@@ -100,7 +101,7 @@ class Subject:
         return allocate(self.lead, budgets, interval=self.interval, **terms)
 
 
-def subject_of(found: Any, interval: float) -> Subject:
+def subject_of(found: Fit | Comparison, interval: float) -> Subject:
     """A fit or a comparison as a subject.
 
     Raises
@@ -119,7 +120,7 @@ def subject_of(found: Any, interval: float) -> Subject:
     return made
 
 
-def _of_comparison(found: Any, interval: float) -> Subject:
+def _of_comparison(found: Comparison, interval: float) -> Subject:
     if not isinstance(found, Comparison):
         raise UsageError(f"a report is of a fit or a comparison, not of {type(found).__name__}")
     try:

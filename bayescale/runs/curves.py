@@ -11,13 +11,12 @@ in 83 % from the rows so kept (40 replicates).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescale.errors import DataError, UsageError
-from bayescale.runs import Observations, read_runs
+from bayescale.runs import Observations, Source, read_runs
 from bayescale.runs.columns import listed
 
 SMOOTH = 3
@@ -30,7 +29,7 @@ STAGGER = (5**0.5 - 1) / 2
 """Shift of the kept steps from run to run, in spacings: few rows of each run still cover the whole curve."""
 
 
-def thin_curves(runs: Any, *, warmup: float, points: int = 16) -> pd.DataFrame:
+def thin_curves(runs: Source, *, warmup: float, points: int = 16) -> pd.DataFrame:
     """Learning curves without their warm-up, thinned to rows that are nearly independent along each curve.
 
     Rows are taken at steps spaced geometrically, at most `points` a run and staggered from run to run, and never

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bayescale.arrays import Numbers, Values
 from bayescale.runs.inputs import checked_inputs
 
 OMEGA = 47491.0
@@ -18,12 +19,12 @@ OMEGA = 47491.0
 OWNER = "of Pearce & Song 2024"
 
 
-def total(N: Any, omega: Any) -> Any:
+def total(N: Values, omega: Values) -> Any:
     """Parameters with embeddings, unchecked: for laws."""
     return N + omega * N ** (1 / 3)
 
 
-def total_parameters(N: Any, *, omega: Any = OMEGA) -> Any:
+def total_parameters(N: Numbers, *, omega: Numbers = OMEGA) -> Any:
     """Parameters with embeddings, ``N + omega N^(1/3)``, of N without.
 
     Parameters
@@ -47,7 +48,7 @@ def total_parameters(N: Any, *, omega: Any = OMEGA) -> Any:
     return total(N, omega)[()]
 
 
-def non_embedding_parameters(N_total: Any, *, omega: Any = OMEGA) -> Any:
+def non_embedding_parameters(N_total: Numbers, *, omega: Numbers = OMEGA) -> Any:
     """Parameters without embeddings of `N_total` with: the inverse of `total_parameters`.
 
     Parameters
@@ -73,7 +74,7 @@ def non_embedding_parameters(N_total: Any, *, omega: Any = OMEGA) -> Any:
     return (x**3)[()]
 
 
-def embedding_scale(vocabulary: Any, aspect_ratio: Any = 39.2) -> Any:
+def embedding_scale(vocabulary: Numbers, aspect_ratio: Numbers = 39.2) -> Any:
     """The omega of a family of models: ``vocabulary (aspect_ratio / 12)^(1/3)``.
 
     Embeddings are vocabulary times width; of 12 layers width^2 parameters without them the width is

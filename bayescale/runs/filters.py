@@ -141,7 +141,7 @@ def _holds(cells: pd.Series, sign: str, value: str) -> Mask:
     return np.asarray(COMPARISONS[sign](text, value), bool) & (~empty | (sign == "!="))
 
 
-def _compare(values: Any, sign: str, number: float) -> Mask:
+def _compare(values: np.ndarray, sign: str, number: float) -> Mask:
     with np.errstate(invalid="ignore"):
         return np.asarray(COMPARISONS[sign](values, number), bool)
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescale.errors import DataError
-from bayescale.runs import read_runs
+from bayescale.runs import Source, read_runs
 from bayescale.runs.columns import listed
 from bayescale.runs.numbers import numbers
 from bayescale.runs.schedule import Schedule
 
 
-def with_schedules(runs: Any, *, warmup: float = 0.0) -> pd.DataFrame:
+def with_schedules(runs: Source, *, warmup: float = 0.0) -> pd.DataFrame:
     """A table of learning curves with the schedule of each run, from the rates that were logged with it.
 
     Parameters

@@ -187,7 +187,7 @@ def _written(runs: pd.DataFrame, metric: str) -> str:
     return next((found[1] for found in told if found), metric)
 
 
-def _schedules(cells: pd.Series, labels: Any, source: str) -> npt.NDArray[Any]:
+def _schedules(cells: pd.Series, labels: pd.Index, source: str) -> npt.NDArray[Any]:
     """The texts of schedules, each of which can be read."""
     for text, rows in cells.astype(str).groupby(cells.astype(str)).groups.items():
         try:

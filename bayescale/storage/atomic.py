@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
 from bayescale.errors import UsageError
 
@@ -26,7 +26,9 @@ class whole_file:  # noqa: N801  (a context manager, used as a verb)
             raise UsageError(f"cannot write {self.target}: {error.strerror or error}") from None
         return self.temporary
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if kind is None:
                 if self.target.exists():

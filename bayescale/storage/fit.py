@@ -17,7 +17,7 @@ import numpy as np
 
 from bayescale.answers.predict import filled_blocks
 from bayescale.answers.scores.predictive import pointwise_log_likelihood
-from bayescale.catalogue import law_from, laws
+from bayescale.catalogue import LawLike, law_from, laws
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import Centre, setting_text
 from bayescale.law.fields import Field
@@ -138,7 +138,7 @@ def tree_of(fits: Iterable[xarray.DataTree], content: Mapping[str, Any]) -> xarr
     return tree
 
 
-def fits_of(tree: xarray.DataTree, given: Any) -> list[Posterior]:
+def fits_of(tree: xarray.DataTree, given: LawLike | None) -> list[Posterior]:
     """The fits of `tree_of`, in their order; `given` is the law, where one of them does not ship."""
     law = None if given is None else law_from(given)
     found = []
@@ -224,7 +224,7 @@ def _spec(fit: Posterior) -> dict[str, Any]:
     }
 
 
-def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Posterior:
+def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: LawLike | None) -> Posterior:
     """A fit from the tree that `data_tree` makes and the JSON text of its attribute, read."""
     law = _rebuild_law(spec, given)
     noise = {n: _read_setting(t, n) for n, t in spec["noise"].items()}
@@ -270,13 +270,13 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: Any) -> Post
     return Posterior(law, likelihood, runs, centre, samples, spec["seed"], spec["seconds"], stated)
 
 
-def _stored(rows: Any, name: str) -> np.ndarray:
+def _stored(rows: xarray.DataTree | xarray.DataArray, name: str) -> np.ndarray:
     """A column of the fitted rows; text as the object array that it was."""
     values: np.ndarray = rows[name].to_numpy()
     return values if values.dtype.kind == "f" else values.astype(str).astype(object)
 
 
-def _rebuild_law(spec: dict[str, Any], given: Any) -> AnyLaw:
+def _rebuild_law(spec: dict[str, Any], given: LawLike | None) -> AnyLaw:
     if given is None and spec["law"] not in laws():
         hint = (
             "" if spec["law_ships"] else f"; it is not one that ships: give it as law='file.py:{spec['law']}' (--law)"
@@ -341,7 +341,7 @@ def check_writable(fits: Iterable[Posterior]) -> None:
             raise UsageError(f"this fit of {fit.law.name} cannot be saved: {fit.unwritable}")
 
 
-def _setting_text(value: Any, default: Any) -> str:
+def _setting_text(value: Any, default: object) -> str:
     if value is default:
         return "default"
     return setting_text(value, rounded=False) if not isinstance(value, float) else f"{value:.17g}"

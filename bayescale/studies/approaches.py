@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.arrays import Numbers
+from bayescale.catalogue import LawLike
 from bayescale.errors import DataError
 from bayescale.fit import Fit, fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.progress import Progress, silent
-from bayescale.runs import read_runs
+from bayescale.runs import Source, read_runs
 from bayescale.runs.inputs import checked_inputs
 from bayescale.text.approaches import approaches_text
 
@@ -56,7 +57,7 @@ class Approaches:
     profiles: Mapping[float, Fit]
     missing: Mapping[str, str]
 
-    def summary(self, C: Any = None, interval: float = intervals.INTERVAL) -> pd.DataFrame:
+    def summary(self, C: Numbers | None = None, interval: float = intervals.INTERVAL) -> pd.DataFrame:
         """Exponents, and the optimum of budgets, by each approach.
 
         Parameters
@@ -95,7 +96,7 @@ class Approaches:
 
 
 def approaches(
-    runs: Any, law: Any = "chinchilla", *, seed: int = 0, window: float = WINDOW, progress: Progress = silent
+    runs: Source, law: LawLike = "chinchilla", *, seed: int = 0, window: float = WINDOW, progress: Progress = silent
 ) -> Approaches:
     """Optimal N and D as budgets grow, by training curves' envelope, isoFLOP profiles and a law of N and D.
 
@@ -151,7 +152,7 @@ def approaches(
     return Approaches(fits, pd.concat(optima)[columns] if optima else pd.DataFrame(columns=columns), profiles, absent)
 
 
-def envelope(runs: Any) -> pd.DataFrame:
+def envelope(runs: Source) -> pd.DataFrame:
     """The models that are best at some compute along their training curves.
 
     Curves are interpolated in log C and log loss. Each model that is best somewhere gives one row, at the geometric
@@ -194,7 +195,7 @@ def envelope(runs: Any) -> pd.DataFrame:
     return pd.DataFrame({"C": [c for c, _ in rows], "N_opt": [n for _, n in rows], "log_se": np.nan})
 
 
-def isoflop_profiles(runs: Any, *, seed: int = 0, window: float = WINDOW) -> dict[float, Fit]:
+def isoflop_profiles(runs: Source, *, seed: int = 0, window: float = WINDOW) -> dict[float, Fit]:
     """A fit of the law `isoflop` to the runs of each budget.
 
     Parameters
@@ -219,7 +220,7 @@ def isoflop_profiles(runs: Any, *, seed: int = 0, window: float = WINDOW) -> dic
     return {C: fit("isoflop", rows[rows["budget"] == C], seed=seed) for C in sorted(rows["budget"].unique().tolist())}
 
 
-def profile_runs(runs: Any, *, window: float = WINDOW) -> pd.DataFrame:
+def profile_runs(runs: Source, *, window: float = WINDOW) -> pd.DataFrame:
     """The runs that make isoFLOP profiles, with a column `budget`.
 
     For the profiles in one hierarchical model, ``fit("isoflops", profile_runs(runs), pool={"budget": ["k"]})``.

@@ -16,14 +16,15 @@ import pandas as pd
 
 from bayescale import intervals
 from bayescale.answers.predict import blocks_of, decades_beyond, filled_blocks, points_of
-from bayescale.catalogue import law_from
+from bayescale.arrays import Numbers
+from bayescale.catalogue import LawLike, law_from
 from bayescale.compiled import Program
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import AnyLaw, at_rows
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.progress import Progress, silent
-from bayescale.runs import read_runs
+from bayescale.runs import Source, read_runs
 from bayescale.runs.partial import filled, named_runs
 from bayescale.storage.fit import check_writable, tree_of
 from bayescale.storage.netcdf import write_tree
@@ -32,6 +33,7 @@ from bayescale.text.fit import fits_text
 if TYPE_CHECKING:
     import xarray
 
+Arrays = Mapping[str, jax.Array]
 QUANTITIES = ("mean_curve", "new_run")
 LARGE = 0.3
 """Of the scatter of the task's metric: what errors of the losses may add to it before a warning says so."""
@@ -87,7 +89,9 @@ class Downstream:
         told = [f"{name}: {text}" for name, f in self.fits.items() for text in f.warnings]
         return (*told, *_errors_of_losses(self))
 
-    def predict(self, runs: Any = None, *, interval: float = intervals.INTERVAL, **inputs: Any) -> pd.DataFrame:
+    def predict(
+        self, runs: Source | None = None, *, interval: float = intervals.INTERVAL, **inputs: Numbers
+    ) -> pd.DataFrame:
         """The loss and the task's metric at any inputs of the loss's law, with intervals.
 
         Parameters
@@ -130,7 +134,7 @@ class Downstream:
         order = [*named, "metric", "quantity", *intervals.COLUMNS, *beyond]
         return pd.concat(parts).sort_values("point", kind="stable")[order].reset_index(drop=True)
 
-    def predict_draws(self, runs: Any = None, **inputs: Any) -> xarray.Dataset:
+    def predict_draws(self, runs: Source | None = None, **inputs: Numbers) -> xarray.Dataset:
         """Draws behind `predict`.
 
         Returns
@@ -165,7 +169,7 @@ class Downstream:
         write_tree(tree_of((self.loss.data, self.task.data), {"downstream": list(self.fits)}), path)
 
     def _draws(
-        self, runs: Any, inputs: dict[str, Any]
+        self, runs: Source | None, inputs: dict[str, Any]
     ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]]:
         """Blocks of points of the loss's law, the same with all groups by name, and draws of both metrics there.
 
@@ -191,7 +195,9 @@ class Downstream:
             named = {**labelled(self.loss.law, block), **labelled(self.task.law, groups)}
             yield block, named, {"loss": losses, self.task.law.metric: found.transpose(1, 0, 2)}
 
-    def _points(self, runs: Any, inputs: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    def _points(
+        self, runs: Source | None, inputs: dict[str, Any]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Points of the loss's law and codes of the task's groups there, checked, as arrays of one length."""
         of_task, of_loss = (set(x.law.columns) for x in (self.task, self.loss))
         if runs is None:
@@ -215,7 +221,7 @@ class Downstream:
         """
         target = self.task.target
 
-        def one(constants: Any, losses: Any, groups: Any, of_new_run: Any, key: Any) -> Any:
+        def one(constants: Arrays, losses: jax.Array, groups: Arrays, of_new_run: Arrays, key: jax.Array) -> jax.Array:
             law, noise = target.law_at(constants), self.task.likelihood.drawn(constants)
             mean, median = (at_rows(law, {**g, "loss": x}) for x, g in zip(losses, (groups, of_new_run), strict=True))
             return jnp.stack([mean, self.task.likelihood.scatter(median, noise).sample(key)])
@@ -232,9 +238,9 @@ class Downstream:
 
 
 def fit_downstream(
-    law: Any,
-    task_law: Any,
-    runs: Any,
+    law: LawLike,
+    task_law: LawLike,
+    runs: Source,
     *,
     columns: Mapping[str, str] | None = None,
     seed: int = 0,

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.catalogue import LawLike
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.fit import Fit, fit
-from bayescale.runs import read_runs, select
+from bayescale.runs import Source, read_runs, select
 
 
-def fit_groups(law: Any, runs: Any, *, by: str = "group", **options: Any) -> dict[str, Fit]:
+def fit_groups(law: LawLike, runs: Source, *, by: str = "group", **options: Any) -> dict[str, Fit]:
     """Fit a law to each group of a table by itself: no constant is shared, and none informs another.
 
     Parameters

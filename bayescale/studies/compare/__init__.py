@@ -16,14 +16,15 @@ from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import evaluate_draws
 from bayescale.answers.scores.power_scaling import POWERS
 from bayescale.answers.scores.score import Score, score
-from bayescale.catalogue import law_from, laws
+from bayescale.arrays import Numbers
+from bayescale.catalogue import LawLike, law_from, laws
 from bayescale.errors import DataError, UsageError
 from bayescale.fit import Fit
 from bayescale.fit import fit as fit_law
 from bayescale.law import Law
-from bayescale.likelihood import likelihood_from
+from bayescale.likelihood import LikelihoodLike, likelihood_from
 from bayescale.progress import Progress, silent
-from bayescale.runs import Observations, observations, read_runs
+from bayescale.runs import Observations, Source, observations, read_runs
 from bayescale.studies.compare import average
 from bayescale.studies.compare.comparable import alike, centres_apart, check_weights, same_question, same_rows
 from bayescale.studies.compare.compared import Compared
@@ -52,21 +53,21 @@ class Comparison(Compared):
 
     def predict(
         self,
-        runs: Any = None,
+        runs: Source | None = None,
         *,
         weights: str | Mapping[str, float] = "evidence",
         interval: float = intervals.INTERVAL,
-        **inputs: Any,
+        **inputs: Numbers,
     ) -> pd.DataFrame:
         """Predictions averaged over laws; see `bayescale.studies.compare.average.predict`."""
         return average.predict(self, runs, weights=weights, interval=interval, **inputs)
 
     def allocate(
         self,
-        C: Any = None,
+        C: Numbers | None = None,
         *,
-        loss: Any = None,
-        N: Any = None,
+        loss: Numbers | None = None,
+        N: Numbers | None = None,
         weights: str | Mapping[str, float] = "evidence",
         interval: float = intervals.INTERVAL,
         **terms: Unpack[Terms],
@@ -83,11 +84,11 @@ class Comparison(Compared):
 
 
 def compare(
-    laws: Any = None,
-    runs: Any = None,
+    laws: Iterable[LawLike | Fit] | Mapping[str, LawLike | Fit] | None = None,
+    runs: Source | None = None,
     *,
     prior_weights: Mapping[str, float] | None = None,
-    likelihood: Any = "student_t",
+    likelihood: LikelihoodLike = "student_t",
     method: str = "nuts",
     seed: int = 0,
     progress: Progress = silent,
@@ -176,7 +177,9 @@ def _quality(fit: Fit) -> dict[str, float]:
     }
 
 
-def _named(given: Any, runs: Any) -> dict[str, Law | Fit]:
+def _named(
+    given: Iterable[LawLike | Fit] | Mapping[str, LawLike | Fit] | None, runs: Source | None
+) -> dict[str, Law | Fit]:
     if given is None:
         if runs is None:
             raise UsageError("give laws or fits to compare, or a table of runs that suitable laws are found for")
@@ -202,7 +205,7 @@ def _named(given: Any, runs: Any) -> dict[str, Law | Fit]:
     return found
 
 
-def suitable(runs: Any) -> dict[str, type[Law]]:
+def suitable(runs: Source) -> dict[str, type[Law]]:
     """The laws that a table has the inputs and the metric for: of those, the largest group that shares its inputs.
 
     Of laws with one formula and the same priors, which no evidence can tell apart, only the first; none that is
@@ -228,7 +231,7 @@ def suitable(runs: Any) -> dict[str, type[Law]]:
 
 
 def _fitted(
-    given: Mapping[str, Law | Fit], runs: Any, likelihood: Any, **settings: Any
+    given: Mapping[str, Law | Fit], runs: Source | None, likelihood: LikelihoodLike, **settings: Any
 ) -> tuple[dict[str, Fit], dict[str, str]]:
     """Check that all have the same rows, and fit what is not fitted yet and the table can determine."""
     tables: dict[str, Observations] = {}

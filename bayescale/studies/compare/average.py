@@ -13,8 +13,10 @@ from bayescale import intervals
 from bayescale.answers.allocate import Asked, out_of_reach
 from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import decades_beyond, predict_draws
+from bayescale.arrays import Numbers
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.fit import Fit
+from bayescale.runs import Source
 from bayescale.studies.compare.compared import Compared
 
 RULES = {"evidence": "probability", "stacking": "weight", "holdout": "weight_holdout", "equal": ""}
@@ -69,11 +71,11 @@ def law_weights(comparison: Compared, rule: str | Mapping[str, float]) -> dict[s
 
 def predict(
     comparison: Compared,
-    runs: Any = None,
+    runs: Source | None = None,
     *,
     weights: str | Mapping[str, float] = "evidence",
     interval: float = intervals.INTERVAL,
-    **inputs: Any,
+    **inputs: Numbers,
 ) -> pd.DataFrame:
     """Predictions averaged over laws: the mixture of their posteriors.
 
@@ -134,10 +136,10 @@ def _known(fit: Fit, inputs: Mapping[str, Any], columns: set[str]) -> dict[str, 
 
 def allocate(
     comparison: Compared,
-    C: Any = None,
+    C: Numbers | None = None,
     *,
-    loss: Any = None,
-    N: Any = None,
+    loss: Numbers | None = None,
+    N: Numbers | None = None,
     weights: str | Mapping[str, float] = "evidence",
     interval: float = intervals.INTERVAL,
     **terms: Unpack[Terms],

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale.answers.scores.evidence import Evidence
+from bayescale.catalogue import LawLike
 from bayescale.fit import Fit
 from bayescale.storage.fit import check_writable, fits_of, tree_of
 from bayescale.storage.netcdf import write_tree
@@ -46,7 +47,7 @@ def save_comparison(comparison: Compared, path: str | Path) -> None:
     write_tree(tree_of((f.data for f in comparison.fits.values()), {"comparison": content}), path)
 
 
-def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: Any) -> Compared:
+def rebuild_comparison(tree: xarray.DataTree, content: dict[str, Any], given: LawLike | None) -> Compared:
     """A comparison from the tree that `save_comparison` wrote.
 
     Parameters
