@@ -71,6 +71,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
+def borrowed(cache: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A compilation cache with the programs of this run, for a process that may leave it damaged."""
+    folder = tmp_path_factory.mktemp("borrowed")
+    for program in Path(cache).glob("*-cache"):
+        os.link(program, folder / program.name)
+    return str(folder)
+
+
+@pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Call it with a folder: from then on a file that is written there is cut in half, as by a disk without space.
 
@@ -244,7 +253,7 @@ def python(cache: str) -> Run:
     def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", script, *arguments],
-            capture_output=True, text=True, timeout=300, env={**os.environ, **environment},
+            capture_output=True, text=True, timeout=900, env={**os.environ, **environment},
         )  # fmt: skip
 
     return run

@@ -83,7 +83,7 @@ def test_an_envelope_follows_the_optimum(curves: pd.DataFrame) -> None:
 
 def test_the_last_row_of_a_run_stands_for_it(curves: pd.DataFrame) -> None:
     mixed = curves.sample(frac=1.0, random_state=1)
-    found = approaches(mixed)
+    found = approaches(mixed, Chinchilla(E=TRUTH.E, alpha=TRUTH.alpha, beta=TRUTH.beta))
     assert list(found.fits) == ["envelope", "parametric"] and "isoflop" in found.missing
     runs = found.fits["parametric"].runs
     last = dict(zip(runs.inputs["N"], runs.inputs["D"], strict=True))

@@ -182,7 +182,7 @@ def test_rows_along_runs_remember_as_they_should() -> None:
     "name",
     [
         "power_law_n",
-        "critical_batch",
+        pytest.param("critical_batch", marks=pytest.mark.slow),
         pytest.param("chinchilla", marks=pytest.mark.slow),
         pytest.param("error_exponential", marks=pytest.mark.slow),
     ],
@@ -232,11 +232,22 @@ class Wider(StudentT):
 @pytest.mark.parametrize(
     ("law", "truth", "wrong"),
     [
-        (PowerLawN(), (PowerLawN(), Wider()), "sigma"),
-        (PowerLawN(), (PowerLawN(), StudentT(nu=dist.LogNormal(log(40.0), 0.2))), "nu"),
-        (PowerLawN(L_inf="Uniform(0.1, 1)"), (PowerLawN(L_inf="Uniform(1, 2)"), StudentT()), "L_inf"),
+        pytest.param(PowerLawN(), (PowerLawN(), Wider()), "sigma", id="scale"),
+        pytest.param(
+            PowerLawN(),
+            (PowerLawN(), StudentT(nu=dist.LogNormal(log(40.0), 0.2))),
+            "nu",
+            id="tail",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            PowerLawN(L_inf="Uniform(0.1, 1)"),
+            (PowerLawN(L_inf="Uniform(1, 2)"), StudentT()),
+            "L_inf",
+            id="prior",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["scale", "tail", "prior"],
 )
 def test_a_wrong_posterior_fails(law: Any, truth: Any, wrong: str) -> None:
     found = of_truth(law, target_of(*truth), 64)
@@ -251,12 +262,14 @@ def along_runs(fitted: Likelihood, made: Likelihood) -> Calibration:
     return of_design(Setting(law, fitted, design, 1, "laplace", False, truth=target_of(law, made)), 64)
 
 
+@pytest.mark.slow
 def test_residuals_along_runs_are_calibrated() -> None:
     found = along_runs(Autoregressive(), Autoregressive())
     assert {"tau", "sigma", "nu", "log_likelihood"} < set(found.ranks.columns) and len(found.ranks) > 30
     assert (found.summary["p"] > CHANCE).all(), repr(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fitted", "made", "wrong"),
     [
@@ -281,6 +294,7 @@ def by_corpus(made: str) -> Calibration:
     return of_design(Setting(fitted.law(law), StudentT(), fitted, 1, "laplace", False, truth=truth), 96)
 
 
+@pytest.mark.slow
 def test_groups_are_calibrated() -> None:
     found = by_corpus("HalfNormal(0.1)")
     groups = {f"N_c[{x}]" for x in ("corpus 1", "corpus 2", "corpus 3", "corpus 4", "unseen")}
@@ -289,6 +303,7 @@ def test_groups_are_calibrated() -> None:
     assert len(found.ranks) > 40 and (found.summary["p"] > CHANCE).all(), repr(found)
 
 
+@pytest.mark.slow
 def test_a_wrong_spread_fails() -> None:
     found = by_corpus("HalfNormal(0.5)")
     assert found.summary.loc["tau_N_c", "p"] < CHANCE and not found.passed, repr(found)

@@ -239,6 +239,7 @@ def test_a_law_of_tasks_predicts_each(of_tasks: Downstream) -> None:
     assert draws["task"].to_numpy().tolist() == ["piqa"] * 2 and draws["error"].shape[2] == 2
 
 
+@pytest.mark.slow
 def test_effects_on_the_error_are_a_new_runs(found: Downstream, of_tasks: Downstream) -> None:
     runs = pd.DataFrame({**of_tasks.task.runs.inputs, "error": of_tasks.task.runs.observed})
     runs["task"] = np.array(list(EASE))[runs["task"].astype(int) - 1]

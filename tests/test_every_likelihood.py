@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,8 +54,16 @@ def with_feature(feature: str, likelihood: str) -> pd.DataFrame:
     return table.assign(**{"loss_se": {"loss_se": 0.002}, "group": {"group": "a"}}.get(feature, {}))
 
 
-@pytest.mark.parametrize("feature", FEATURES)
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def ways() -> Iterator[Any]:
+    """Every likelihood with every feature; those that NUTS has to sample, but for one of each kind, are slow."""
+    for likelihood in LIKELIHOODS:
+        for feature in FEATURES:
+            sampled = feature == "pool" or likelihood == "laplace"
+            quick = not sampled or (likelihood, feature) in {("normal", "pool"), ("laplace", "loss_se")}
+            yield pytest.param(likelihood, feature, marks=() if quick else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("likelihood", "feature"), ways())
 def test_the_whole_way(likelihood: str, feature: str, tmp_path: Path) -> None:
     table = with_feature(feature, likelihood)
     pool = {"mix": ["D_c"]} if feature == "pool" else None
