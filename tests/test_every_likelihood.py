@@ -63,7 +63,7 @@ def ways() -> Iterator[Any]:
             yield pytest.param(likelihood, feature, marks=() if quick else pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("likelihood", "feature"), ways())
+@pytest.mark.parametrize(("likelihood", "feature"), list(ways()))
 def test_the_whole_way(likelihood: str, feature: str, tmp_path: Path) -> None:
     table = with_feature(feature, likelihood)
     pool = {"mix": ["D_c"]} if feature == "pool" else None
