@@ -101,8 +101,8 @@ def command(context: click.Context, /, kind: str, fit: str, output: str, width: 
     form = _format(output)
     check_writable(output)
     draw = getattr(plot, kind)
-    asked = _asked(context, kind, draw, options)
     found = _load(kind, fit, law, of)
+    asked = _asked(context, kind, draw, options, found)
     if kind not in (*DIAGNOSTICS, "calibration") and not found.converged:
         raise DataError(
             f"{fit} has not converged and its plot is no answer: {'; '.join(found.failures)} "
@@ -143,7 +143,9 @@ def _load(kind: str, path: str, law: str | None, one: str | None) -> Any:
     return found.fits[one]
 
 
-def _asked(context: click.Context, kind: str, draw: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+def _asked(
+    context: click.Context, kind: str, draw: Callable[..., Any], options: dict[str, Any], found: Answer | Path
+) -> dict[str, Any]:
     """The keywords of the plotting function that were given; refuses those that it does not have."""
     from bayescale.errors import UsageError
 
@@ -151,7 +153,7 @@ def _asked(context: click.Context, kind: str, draw: Callable[..., Any], options:
     asked = {n: options[n] for n in OPTIONS if options[n] not in (None, ())}
     if context.get_parameter_source("interval") is click.core.ParameterSource.DEFAULT and "interval" not in parameters:
         del asked["interval"]
-    asked |= given_inputs(options)
+    asked |= given_inputs(options, None if isinstance(found, Path) else found)
     takes_inputs = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for name in asked:
         if name in parameters or (name not in OPTIONS and takes_inputs):

@@ -45,13 +45,9 @@ def command(fit: str, runs: str | None, law: str | None, weights: str | None, in
     if as_json and isinstance(found, Downstream):
         print_json({"interval_mass": interval, "laws": list(found.fits), "predictions": joint_predictions(table)})
     elif as_json:
-        predictions = estimates_by_point(table)
-        beyond = [c for c in table.columns if c.startswith("decades_")]
-        for entry, (_, row) in zip(predictions, table.iloc[::2].iterrows(), strict=True):
-            entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(row[c]) for c in beyond}
         metric = found.metric if average else found.law.metric
         head = {"interval_mass": interval, **law_entry(found, average), "metric": metric}
-        print_json({**head, "predictions": predictions})
+        print_json({**head, "predictions": estimates_by_point(table)})
     else:
         click.echo(predictions_text(table, interval))
         if average:
