@@ -352,7 +352,7 @@ def test_a_caution_is_told(cli: Cli, table: pd.DataFrame, tmp_path: Path) -> Non
     found.save(tmp_path / "nd.nc")
     done = cli("allocate", "nd.nc", "--C", "1e21", "--json")
     if found.converged:
-        assert f"note: {found.law.caution}" in done.err
+        assert found.law.caution in json.loads(done.out)["warnings"]
     else:
         assert done.status == 1
 

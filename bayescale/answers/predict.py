@@ -23,6 +23,9 @@ from bayescale.runs.inputs import checked_inputs
 if TYPE_CHECKING:
     import xarray
 
+FAR = 3.5
+"""Powers of ten beyond the data from which on an answer says so in words."""
+
 BLOCK = 512
 """Points evaluated together: with 4000 draws, a few arrays of 16 MB at a time."""
 
@@ -163,6 +166,15 @@ def decades_beyond(fit: Posterior, points: dict[str, np.ndarray]) -> dict[str, n
             continue  # powers of ten are of positive numbers
         beyond[f"decades_{name}"] = np.maximum(0.0, np.maximum(np.log10(x / high), np.log10(low / x)))
     return beyond
+
+
+def far_beyond(table: pd.DataFrame) -> tuple[str, ...]:
+    """Says where the points of an answer, rows with columns ``decades_N``, ..., lie very far beyond the data."""
+    columns = [c for c in table.columns if str(c).startswith("decades_")]
+    most, name = max(((float(table[c].max()), str(c).removeprefix("decades_")) for c in columns), default=(0.0, ""))
+    if most < FAR:
+        return ()
+    return (f"this is up to {most:.0f} powers of ten beyond the data (in {name}), where nothing was ever measured",)
 
 
 def points_of(fit: Posterior, runs: Source | None, inputs: dict[str, Any]) -> dict[str, np.ndarray]:

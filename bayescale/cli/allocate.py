@@ -12,6 +12,7 @@ from bayescale.cli.options import (
     Numbers,
     Pair,
     averaged_by,
+    doubts,
     estimates_by_point,
     grouping_columns,
     groups_from,
@@ -20,6 +21,7 @@ from bayescale.cli.options import (
     law_entry,
     law_option,
     positive,
+    print_doubts,
     print_json,
     trusted_fit,
     weights_option,
@@ -76,16 +78,16 @@ def command(fit: str, C: np.ndarray | None, gpu_hours: np.ndarray | None, money:
     given |= {n: groups_from(text, columns[n]) if n in columns else _number(n, text) for n, text in held}
     average = averaged_by(found, weights)
     table = found.allocate(budgets, loss=loss, N=N, interval=interval, **average, **given)
-    cautious = [found.fits[n].law for n in found.weights(average["weights"])] if average else [found.law]
-    for caution in dict.fromkeys(law.law.caution for law in cautious if law.law.caution):
-        click.echo(f"bayescale: note: {caution}", err=True)
+    told = doubts(found, table, average)
     shown = hardware.priced(table) if hardware else table
     if as_json:
-        print_json({"interval_mass": interval, **law_entry(found, average), "allocations": estimates_by_point(shown)})
+        head = {"interval_mass": interval, **law_entry(found, average), "warnings": told}
+        print_json({**head, "allocations": estimates_by_point(shown)})
     else:
         click.echo(allocations_text(shown, interval))
         if average:
             click.echo(f"\n{average_text(found, average['weights'], table)}")
+        print_doubts(told)
 
 
 def _hardware(peak: float | None, mfu: float | None, price: float | None) -> Hardware | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -272,6 +272,28 @@ def averaged_by(found: Answer, weights: str | None) -> dict[str, Any]:
     if weights is not None:
         raise UsageError("--weights averages over the laws of a comparison; this file holds a fit of one law")
     return {}
+
+
+def doubts(found: Answer, table: pd.DataFrame, average: Mapping[str, Any] | None = None) -> list[str]:
+    """What an answer repeats of what the fits that it is made from distrust, and its distance beyond the data."""
+    from bayescale.answers.predict import far_beyond
+    from bayescale.fit import Fit
+    from bayescale.studies.compare import Comparison
+
+    fits = [found] if isinstance(found, Fit) else list(found.fits.values())
+    if isinstance(found, Comparison):
+        fits = [found.fits[n] for n in found.weights((average or {}).get("weights", "evidence"))]
+    of_rows = [w for f in fits for w in f.runs.warnings] if isinstance(found, Comparison) else []
+    cautions = [f.law.law.caution for f in fits if f.law.law.caution]
+    return list(dict.fromkeys([*found.warnings, *of_rows, *cautions, *far_beyond(table)]))
+
+
+def print_doubts(sentences: Sequence[str]) -> None:
+    """What to distrust, after an answer."""
+    from bayescale.text.layout import wrapped
+
+    if sentences:
+        click.echo("\n".join(["", "Mind:", *wrapped(sentences)]))
 
 
 def law_entry(found: Any, average: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bayescale.cli.options import (
     json_option,
     law_option,
     print_json,
+    say,
     weights_option,
 )
 
@@ -109,10 +110,14 @@ def command(context: click.Context, /, kind: str, fit: str, output: str, width: 
             f"(of such a fit there are {', '.join(DIAGNOSTICS)})"
         )
     size = _save(draw, found, asked, Path(output), form, (width, height), dpi)
+    told = [] if isinstance(found, Path) else list(found.warnings)
     if as_json:
         name = getattr(getattr(found, "law", None), "name", None)
-        print_json({"kind": kind, "file": output, "format": form, "law": name, "width": size[0], "height": size[1]})
+        entry = {"kind": kind, "file": output, "format": form, "law": name, "width": size[0], "height": size[1]}
+        print_json({**entry, "warnings": told})
     else:
+        for sentence in told:
+            say(f"mind: {sentence}")
         click.echo(f"Saved to {output}.", err=True)
 
 
