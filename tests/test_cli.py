@@ -303,7 +303,7 @@ def test_exact_duplicates_are_warned_of(cli: Cli, table: pd.DataFrame) -> None:
         (["fit", "palm2", "--column", "N=log(size)"], "the table has no column 'size'"),
         (["fit", "palm2", "--metric", "score"], "--metric 'score': the table has no such column"),
         (["predict", "SAVED", "--N", "1,2", "--D", "1,2,3"], "the inputs must have one length"),
-        (["predict", "SAVED", "--C", "1e20"], "law chinchilla has no input 'C'"),
+        (["predict", "SAVED", "--C", "1e20"], "a budget C goes with one of N and D"),
         (["allocate", "SAVED"], "give either budgets (C, in FLOPs) or target losses (loss)"),
         (["allocate", "SAVED", "--C", "-1"], "numbers must be positive and finite"),
         (["laws", "kaplan"], "there is no law 'kaplan'"),

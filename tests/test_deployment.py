@@ -148,7 +148,7 @@ def test_wrong_terms_are_refused(small_fit: Fit) -> None:
         ({"inference_tokens": float("inf")}, "inference_tokens and inference_cost must be finite"),
         (
             {"max_n": 1e9},
-            "has no option 'max_n' .did you mean 'max_N'...; it has inference_tokens, inference_cost, max_N",
+            "has no option 'max_n' .did you mean 'max_N'..; it has inference_tokens, inference_cost, max_N",
         ),
         ({"U": 1e9}, "law chinchilla has no option 'U'"),
     ]
