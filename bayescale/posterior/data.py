@@ -26,8 +26,8 @@ class Data(NamedTuple):
     gap: np.ndarray | None = None  # and how far it is, in log steps
 
 
-RESOLUTION = 1e-5
-"""Error of the log of any metric: no loss is known to more digits.
+RESOLUTION = 1e-4
+"""Error of the log of any metric: tokens differ by a nat or two in loss, so that 1e8 of them tell no more digits.
 
 Without it the density of rows that lie on a law, those of a formula or a plan, has no bound.
 """
