@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ import pandas as pd
 from bayescale import intervals
 from bayescale.answers.allocate import allocate, allocate_draws, penalty
 from bayescale.answers.identifiability import Identifiability, identifiability
-from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import derive, predict, predict_draws, quantity_draws
 from bayescale.answers.scores.evidence import Evidence, log_evidence
 from bayescale.answers.scores.holdout import Holdout, holdout
@@ -118,23 +117,23 @@ class Fit(Posterior):
         loss: Numbers | None = None,
         N: Numbers | None = None,
         interval: float = intervals.INTERVAL,
-        **terms: Unpack[Terms],
+        **terms: Numbers,
     ) -> pd.DataFrame:
         """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.answers.allocate`.
 
-        `terms` are what the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D,
-        fixed.
+        `terms` are what the budget also has to pay for and keep to, inference_tokens, inference_cost, max_N, max_D, and
+        the law's other inputs and groups by name.
         """
         self._warn()
         return allocate(self, C, loss=loss, N=N, interval=interval, **terms)
 
-    def allocate_draws(self, C: Numbers, **terms: Unpack[Terms]) -> xarray.Dataset:
+    def allocate_draws(self, C: Numbers, **terms: Numbers) -> xarray.Dataset:
         """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss, dimensions (draw, C)."""
         self._warn()
         return allocate_draws(self, C, **terms)
 
     def penalty(
-        self, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]
+        self, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Numbers
     ) -> pd.DataFrame:
         """What training N parameters on D tokens costs against the optimum; see `bayescale.answers.allocate`."""
         self._warn()

@@ -35,7 +35,7 @@ def summarise(draws: np.ndarray, mass: float = INTERVAL, *, moments: bool = True
         Mass of the interval.
     moments : bool
         Whether what the draws are of has a mean and an sd; where it has none they are NaN, for averages of draws
-        would be those of the few largest.
+        would be those of the few largest. So they are for a single draw.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def summarise(draws: np.ndarray, mass: float = INTERVAL, *, moments: bool = True
     tail = (1 - mass) / 2
     ordered = np.sort(draws, axis=0)
     low, median, high = _quantiles(ordered, (tail, 0.5, 1 - tail))
-    if moments:
+    if moments and len(ordered) > 1:
         with np.errstate(over="ignore", invalid="ignore"):  # astronomical numbers have quantiles but no moments
             mean, sd = ordered.mean(axis=0), ordered.std(axis=0, ddof=1)
     else:

@@ -114,7 +114,7 @@ def test_an_average_is_asked_about_a_group(of_groups: Comparison) -> None:
     asked: dict[str, dict[str, str]] = {"pooled": {"mix": "a"}, "plain": {}}
     of_each = [of_groups.fits[n].predict(N=1e9, D=1e10, **groups)["mean"][0] for n, groups in asked.items()]
     assert found["mean"][0] == pytest.approx(np.mean(of_each), rel=1e-6)
-    split = of_groups.allocate(1e22, fixed={"mix": "a"})
+    split = of_groups.allocate(1e22, mix="a")
     assert np.isfinite(split["median"]).all()
     table = of_groups.predict(pd.DataFrame({"N": [1e9, 1e9], "D": [1e10, 1e10], "mix": ["b", "a"]}))
     assert list(table["mix"]) == ["b", "b", "a", "a"] and table["median"][2] == pytest.approx(found["median"][0])

@@ -180,6 +180,10 @@ def test_a_verdict_that_would_flip_is_said_to(comparison: Comparison) -> None:
     assert any("hangs on the priors" in c and "-0.50" in c for c in cautions(table, shifts))
     shifts.iloc[1] = 0.0
     assert "does not hang on the priors" in verdict_of(table, shifts, comparison.fits, None)
+    table["log_evidence"], table["log_evidence_se"] = [10.0, 7.5, 0.0], [0.8, 0.8, 0.1]
+    unclear = verdict_of(table, shifts, comparison.fits, None)
+    assert f"cannot tell {table.index[0]} from {table.index[1]}" in unclear and "2.50 +- 1.13" in unclear
+    assert any("cannot be told apart" in c for c in cautions(table, shifts))
 
 
 def test_a_law_that_has_not_converged_is_marked(comparison: Comparison) -> None:

@@ -127,12 +127,12 @@ def test_a_law_with_a_further_input_is_allocated_where_it_is_fixed(table: pd.Dat
 
     runs = table.assign(U=np.geomspace(1e9, 1e11, len(table)))
     found = fit(Shared(), runs, method="laplace")
-    with pytest.raises(UsageError, match=r"law shared also needs U: fix it with fixed=\{'U': ...\}"):
+    with pytest.raises(UsageError, match=r"law shared also needs U: give U=\.\.\."):
         found.allocate(1e21)
     with pytest.raises(UsageError, match=r"U must be positive and finite; found -1.0"):
-        found.allocate(1e21, fixed={"U": -1.0})
-    one = found.allocate(1e21, fixed={"U": 1e10}, N=1e9).set_index("quantity")["median"]
-    other = found.allocate(1e21, fixed={"U": 1e12}).set_index("quantity")["median"]
+        found.allocate(1e21, U=-1.0)
+    one = found.allocate(1e21, U=1e10, N=1e9).set_index("quantity")["median"]
+    other = found.allocate(1e21, U=1e12).set_index("quantity")["median"]
     assert other["N"] < one["N"] and other["loss"] > one["loss"]
     D = 1e21 / 6e9
     assert one["loss"] + one["excess_loss"] == pytest.approx(
@@ -146,8 +146,11 @@ def test_wrong_terms_are_refused(small_fit: Fit) -> None:
         ({"max_D": [1e9, 1e10]}, r"max_D must be one number from 1 up, not \[1000000000.0"),
         ({"inference_tokens": -1.0}, "inference_tokens must be one number from 0 up, not -1.0"),
         ({"inference_tokens": float("inf")}, "inference_tokens and inference_cost must be finite"),
-        ({"max_n": 1e9}, "allocate has no option 'max_n'; it has inference_tokens, inference_cost, max_N"),
-        ({"fixed": {"U": 1e9}}, "law chinchilla has no input 'U'"),
+        (
+            {"max_n": 1e9},
+            "has no option 'max_n' .did you mean 'max_N'..; it has inference_tokens, inference_cost, max_N",
+        ),
+        ({"U": 1e9}, "law chinchilla has no option 'U'"),
     ]
     for terms, message in wrong:
         with pytest.raises(UsageError, match=message):

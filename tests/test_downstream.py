@@ -226,8 +226,9 @@ def test_a_law_of_tasks_predicts_each(of_tasks: Downstream) -> None:
     for task, ease in EASE.items():
         truth = float(ERROR.replace(k=ERROR.k * ease)(loss=LOSS(N=1e9, D=2e10)))
         assert errors.loc[task, "low"] < truth < errors.loc[task, "high"]
-    new = of_tasks.predict(N=1e9, D=2e10, interval=0.99)
-    assert "task" not in new
+    every = of_tasks.predict(N=[1e9, 2e9], D=2e10, interval=0.99)
+    assert every["task"].tolist() == [t for _ in range(2) for t in sorted(EASE) for _ in range(4)]
+    new = of_tasks.predict(N=1e9, D=2e10, task="unseen", interval=0.99)
     new = new[(new["metric"] == "error") & (new["quantity"] == "mean_curve")].iloc[0]
     assert new["high"] - new["low"] > 3 * (errors["high"] - errors["low"]).max()
     points = pd.DataFrame({"N": [1e9, 1e9], "D": [2e10, 2e10], "task": ["copa", "arc"]})
@@ -244,7 +245,7 @@ def test_effects_on_the_error_are_a_new_runs(found: Downstream, of_tasks: Downst
     runs = pd.DataFrame({**of_tasks.task.runs.inputs, "error": of_tasks.task.runs.observed})
     runs["task"] = np.array(list(EASE))[runs["task"].astype(int) - 1]
     effects = fit("error_exponential", runs, pool={"task": ["error"]})
-    by = Downstream(found.loss, effects).predict(N=1e9, D=2e10).set_index(["metric", "quantity"])
+    by = Downstream(found.loss, effects).predict(N=1e9, D=2e10, task="unseen").set_index(["metric", "quantity"])
     width = by["high"] - by["low"]
     spread = float(np.median(effects.constants["tau_error"]))
     assert spread > 0.02 and width["error", "new_run"] > 2 * width["error", "mean_curve"]
@@ -253,7 +254,7 @@ def test_effects_on_the_error_are_a_new_runs(found: Downstream, of_tasks: Downst
 def test_tasks_that_are_not_there_are_refused(of_tasks: Downstream) -> None:
     with pytest.raises(UsageError, match=r"the fit has no task 'ark' \(did you mean 'arc'\?\)"):
         of_tasks.predict(N=1e9, D=2e10, task="ark")
-    with pytest.raises(UsageError, match="task: give one name, or one for each of the 2 points"):
+    with pytest.raises(UsageError, match="inputs and groups must have one length"):
         of_tasks.predict(N=[1e9, 2e9], D=2e10, task=list(EASE))
     with pytest.raises(UsageError, match="give the points as a table or as task, not both"):
         of_tasks.predict(pd.DataFrame({"N": [1e9], "D": [2e10]}), task="arc")

@@ -60,8 +60,8 @@ def _allocate_or_refuse(found: Fit) -> None:
             found.allocate(C=1e21)
         return
     rest = {n: float(np.median(x)) for n, x in found.runs.inputs.items() if n not in ("N", "D")}
-    table = found.allocate(C=1e21, fixed=rest).set_index("quantity")
+    table = found.allocate(C=1e21, **rest).set_index("quantity")
     N, D = table.loc["N"], table.loc["D"]
     assert 0 < N["low"] <= N["high"] and N["median"] * D["median"] * 6 == pytest.approx(1e21, rel=0.3)
-    draws = found.allocate_draws(1e21, fixed=rest)
+    draws = found.allocate_draws(1e21, **rest)
     np.testing.assert_allclose(6 * draws["N"] * draws["D"], 1e21, rtol=1e-6)

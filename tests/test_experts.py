@@ -112,7 +112,7 @@ def drawn(**changed: Any) -> dict[str, np.ndarray]:
 def test_the_closed_form_is_the_numeric_optimum() -> None:
     constants, C = drawn(gamma=[0.0098, 0.0, 0.02], zeta=[-0.0259, -0.03, 0.0]), np.array([1e19, 1e23])
     target = Target(JOINT, StudentT())
-    terms = deployment_for(JOINT, {"fixed": {"E": 8}})
+    terms = deployment_for(JOINT, {"E": 8})
     closed = optimum_at(target, constants, C, terms)
     assert any("closed" in key for key in target.quantities)
     numeric = optimum_at(target, constants, C, terms, closed_form=False)
@@ -124,12 +124,12 @@ def test_the_closed_form_is_the_numeric_optimum() -> None:
 def test_a_loss_that_rises_with_parameters_has_no_optimum() -> None:
     """alpha + gamma ln Ehat(512) is .84 in one draw of three, and -.05 at one expert."""
     target, constants = Target(JOINT, StudentT()), drawn(gamma=[0.0098, 0.0098, 0.2], alpha=[-0.19, -0.19, -0.2])
-    many, C = deployment_for(JOINT, {"fixed": {"E": 512}}), np.array([1e20])
+    many, C = deployment_for(JOINT, {"E": 512}), np.array([1e20])
     some = optimum_at(target, constants, C, many)
     for values in some.values():
         assert np.isfinite(values[:2]).all() and np.isnan(values[2]).all()
     found: Any = SimpleNamespace(law=JOINT, target=target, thinned=lambda: constants)
-    table = allocate(found, 1e20, fixed={"E": 512})
+    table = allocate(found, 1e20, E=512)
     row = table.set_index("quantity").loc["N"]
     assert row["probability"] == pytest.approx(2 / 3) and row["median"] == pytest.approx(
         float(np.median(some["N"][:2]))
@@ -139,16 +139,16 @@ def test_a_loss_that_rises_with_parameters_has_no_optimum() -> None:
     none = drawn(gamma=np.full(3, 0.2), alpha=np.full(3, -0.2))
     with pytest.raises(DataError, match=r"no interior optimum at 1e\+20 FLOPs in any draw"):
         optimum_at(target, none, C, many)
-    assert np.isfinite(optimum_at(target, constants, C, deployment_for(JOINT, {"fixed": {"E": 1}}))["N"]).all()
+    assert np.isfinite(optimum_at(target, constants, C, deployment_for(JOINT, {"E": 1}))["N"]).all()
 
 
 def test_an_allocation_needs_a_number_of_experts() -> None:
-    with pytest.raises(UsageError, match=r"law joint_moe also needs E: fix it with fixed=\{'E': ...\}"):
+    with pytest.raises(UsageError, match=r"law joint_moe also needs E: give E=\.\.\."):
         deployment_for(JOINT, {})
     with pytest.raises(UsageError, match="E must be positive and finite; found 0"):
-        deployment_for(JOINT, {"fixed": {"E": 0}})
+        deployment_for(JOINT, {"E": 0})
     with pytest.raises(UsageError, match="law clark_routed predicts loss from N, E: it has no split of C"):
-        deployment_for(ROUTERS["Hash"], {"fixed": {"E": 8}})
+        deployment_for(ROUTERS["Hash"], {"E": 8})
 
 
 @pytest.mark.slow
@@ -157,7 +157,7 @@ def test_allocation_at_a_number_of_experts(tmp_path: Path, capsys: pytest.Captur
     found = fit("joint_moe", pd.DataFrame(TWINS["joint_moe"].table(11)))
     assert found.converged
     truth = JOINT.replace(**TWINS["joint_moe"].truth)
-    table = found.allocate(C=1e22, fixed={"E": 8}, interval=0.99).set_index("quantity")
+    table = found.allocate(C=1e22, E=8, interval=0.99).set_index("quantity")
     for quantity, value in truth.optimum(1e22, 8.0).items():
         assert table.loc[quantity, "low"] < float(value) < table.loc[quantity, "high"]
     found.save(tmp_path / "fit.nc")

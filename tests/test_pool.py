@@ -166,9 +166,12 @@ def test_predictions_of_a_known_group_and_a_new_one(pool_fit: Fit) -> None:
     curve = known[known["quantity"] == "mean_curve"].set_index("corpus")
     assert curve.loc["code", "median"] == pytest.approx(1.2 + 0.2**0.2, abs=0.05)
     assert curve.loc["unseen", "sd"] > 4 * curve.loc["code", "sd"]
-    new = pool_fit.predict(N=1e11)
-    assert "corpus" not in new and new["sd"].iloc[0] == pytest.approx(curve.loc["unseen", "sd"])
-    pd.testing.assert_frame_equal(new, pool_fit.predict(N=1e11))
+    every = pool_fit.predict(N=[1e10, 1e11])
+    assert every["corpus"].tolist() == [n for _ in range(2) for n in sorted(FLOORS) for _ in range(2)]
+    assert every["N"].tolist() == [1e10] * 6 + [1e11] * 6
+    at = every[(every["N"] == 1e11) & (every["quantity"] == "mean_curve")].set_index("corpus")
+    assert at.loc["code", "median"] == curve.loc["code", "median"]
+    pd.testing.assert_frame_equal(every, pool_fit.predict(N=[1e10, 1e11]))
     in_table = pool_fit.predict(pd.DataFrame({"corpus": ["code", "unheard of"], "N": 1e11}))
     assert in_table["corpus"].tolist() == ["code"] * 2 + ["unseen"] * 2
     drawn = pool_fit.predict_draws(N=[1e10, 1e11], corpus="code")
@@ -261,12 +264,15 @@ def test_allocation_and_derived_quantities(effects: Fit, simulate: Any) -> None:
     table["corpus"] = np.tile(["a", "b", "c"], 10)
     table.loc[table["corpus"] == "a", "loss"] *= 1.1
     found = fit("chinchilla", table, pool={"corpus": ["A", "alpha"]})
-    known = found.allocate(1e22, fixed={"corpus": "a"}).set_index("quantity")
-    new = found.allocate(1e22).set_index("quantity")
+    known = found.allocate(1e22, corpus="a").set_index("quantity")
+    every = found.allocate([1e21, 1e22])
+    assert every.drop_duplicates(["C", "corpus"])["corpus"].tolist() == ["a", "b", "c"] * 2
+    assert known.loc["N", "median"] == every[every["C"] == 1e22].set_index("quantity")["median"]["N"].iloc[0]
+    new = found.allocate(1e22, corpus="unseen").set_index("quantity")
     assert new.loc["N", "sd"] > known.loc["N", "sd"]
-    assert found.allocate(1e22, N=1e9, fixed={"corpus": "a"}).shape[0] == 6
-    closed = found.allocate_draws(1e22, fixed={"corpus": "a"})
-    limited = found.allocate_draws(1e22, fixed={"corpus": "a"}, max_N=1e15)
+    assert found.allocate(1e22, N=1e9, corpus="a").shape[0] == 6
+    closed = found.allocate_draws(1e22, corpus="a")
+    limited = found.allocate_draws(1e22, corpus="a", max_N=1e15)
     assert limited["N"].values == pytest.approx(closed["N"].values, rel=1e-4)
     of_group = found.derive("a", corpus=["a", "b"])
     assert of_group["corpus"].tolist() == ["a", "b"]
@@ -275,7 +281,7 @@ def test_allocation_and_derived_quantities(effects: Fit, simulate: Any) -> None:
     assert {"a", "a[b]", "a[unseen]"} <= set(summary.index)
     assert "a[r0]" not in effects.summary().index
     with pytest.raises(bs.UsageError, match="no corpus 'z'"):
-        found.allocate(1e22, fixed={"corpus": "z"})
+        found.allocate(1e22, corpus="z")
 
 
 def test_a_tied_constant_follows() -> None:

@@ -82,7 +82,7 @@ def test_any_number_of_points_agrees(small_fit: Fit) -> None:
 def test_wrong_inputs_are_refused(small_fit: Fit) -> None:
     with pytest.raises(UsageError, match="law chinchilla needs D; its inputs are N, D"):
         small_fit.predict(N=1e9)
-    with pytest.raises(UsageError, match="law chinchilla has no input 'C'"):
+    with pytest.raises(UsageError, match="a budget C goes with one of N and D"):
         small_fit.predict(N=1e9, D=1e10, C=6e19)
     with pytest.raises(UsageError, match=r"D must be positive and finite; found 0.0"):
         small_fit.predict(N=1e9, D=0)

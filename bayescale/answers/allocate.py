@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,16 @@ from bayescale import intervals
 from bayescale.answers.optimum import (
     FREE,
     Deployment,
-    Terms,
     deployment_for,
     least_compute,
     optimum_draws,
     optimum_of_each,
     spent,
 )
-from bayescale.answers.predict import evaluate_draws
+from bayescale.answers.predict import decades_beyond, evaluate_draws
 from bayescale.arrays import Numbers
 from bayescale.errors import DataError, UsageError
+from bayescale.law.groups import asked_about, groups_asked
 from bayescale.posterior.posterior import Posterior
 from bayescale.runs.inputs import checked_inputs
 
@@ -37,7 +37,7 @@ def allocate(
     loss: Numbers | None = None,
     N: Numbers | None = None,
     interval: float = intervals.INTERVAL,
-    **terms: Unpack[Terms],
+    **terms: Numbers,
 ) -> pd.DataFrame:
     """The compute-optimal parameters, tokens and loss of budgets, or the compute that a target loss needs.
 
@@ -54,66 +54,101 @@ def allocate(
     interval : float
         Mass of the equal-tailed intervals.
     **terms
-        What the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D, fixed;
-        see `bayescale.answers.optimum.Terms`.
+        What the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D; see
+        `bayescale.answers.optimum.Terms`. The law's other inputs by name, ``U=1e11``. Of a fit with `pool` also groups
+        by name, one or several, ``corpus="c4"``, as for `bayescale.answers.predict.predict`: a column that is left out
+        is answered for each of its groups.
 
     Returns
     -------
     DataFrame
-        One row a budget (or target loss) and quantity; quantities are N, D, tokens_per_parameter and loss
+        One row a budget (or target loss), group and quantity; quantities are N, D, tokens_per_parameter and loss
         (for a target loss: C, N, D, tokens_per_parameter), with terms training_flops and inference_flops, and
         with `N` excess_loss and compute_penalty.
-        Columns: C or target_loss, quantity, median, mean, sd, low, high, and probability, the share of draws in which
-        the budget has an optimum, or the target can be reached, at all (the rest is over those draws).
+        Columns: C or target_loss, those of groups, quantity, median, mean, sd, low, high; probability, the share of
+        draws in which the budget has an optimum, or the target can be reached, at all (the rest is over those draws);
+        and decades_N, decades_D, decades_C: how many powers of ten the median N, D and 6ND of the optimum lie outside
+        the data's range (0 inside).
 
     Raises
     ------
     UsageError
         The law has no allocation, or neither or both of `C` and `loss` are given.
     DataError
-        No draw has an optimum or can reach a target loss, or a budget does not pay for the terms.
+        No draw has an optimum or can reach a target loss in any group, or a budget does not pay for the terms.
     """
     intervals.checked_interval(interval)
     asked = Asked.checked(C, loss, N)
-    return pd.DataFrame([p.row(intervals.summarise(p.column, interval)) for p in asked.points(fit, terms)])
+    by_point = asked.in_groups(fit, terms)
+    return pd.DataFrame([row for points in by_point for p in points for row in _rows(fit, p, interval)])
 
 
-def allocate_draws(fit: Posterior, C: Numbers, **terms: Unpack[Terms]) -> xarray.Dataset:
+def _rows(fit: Posterior, drawn: list[Drawn], interval: float) -> Iterator[dict[str, Any]]:
+    rows = [p.row(intervals.summarise(p.column, interval)) for p in drawn]
+    beyond = beyond_data(fit, rows)
+    return (row | beyond for row in rows)
+
+
+def beyond_data(fit: Posterior, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Powers of ten that an optimum lies outside the data's range, by its median N and D: ``decades_N``, ..."""
+    medians = {str(r["quantity"]): np.array([r["median"]]) for r in rows}
+    found = decades_beyond(fit, {n: medians[n] for n in ("N", "D")})
+    return {n: float(x[0]) for n, x in found.items()}
+
+
+def terms_by_group(fit: Posterior, terms: Mapping[str, Numbers]) -> list[tuple[dict[str, str], dict[str, Numbers]]]:
+    """The groups that an allocation is asked for, by column and name, and its terms with each."""
+    named = {n: x for n, x in terms.items() if n in fit.law.columns}
+    rest = {n: x for n, x in terms.items() if n not in named}
+    groups = groups_asked(fit.law, asked_about(fit.law, fit.runs.inputs), named)
+    return [(group, {**rest, **group}) for group in groups]
+
+
+def allocate_draws(fit: Posterior, C: Numbers, **terms: Numbers) -> xarray.Dataset:
     """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss; dimensions (draw, C).
 
-    NaN at draws that have no optimum.
+    Where several groups are asked for there is a dimension group between the two, with their names as coordinates. NaN
+    at draws that have no optimum.
     """
     import xarray
 
-    deployment = deployment_for(fit.law, terms)
     budgets = checked_inputs(fit.law.name, ("C",), {"C": C})["C"].ravel()
-    found = optimum_draws(fit, budgets, deployment)
-    return xarray.Dataset({n: (("draw", "C"), x) for n, x in found.items()}, coords={"C": budgets})
+    parts = [
+        xarray.Dataset(
+            {n: (("draw", "C"), x) for n, x in optimum_draws(fit, budgets, deployment_for(fit.law, of_group)).items()},
+            coords={"C": budgets, **group},
+        )
+        for group, of_group in terms_by_group(fit, terms)
+    ]
+    return parts[0] if len(parts) == 1 else xarray.concat(parts, "group").transpose("draw", "group", "C")
 
 
 def penalty(
-    fit: Posterior, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Unpack[Terms]
+    fit: Posterior, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Numbers
 ) -> pd.DataFrame:
     """What a chosen model size and token count costs against the optimum at the same compute.
 
     Returns
     -------
     DataFrame
-        Columns N, D, C, quantity, median, mean, sd, low, high, and probability, the share of draws that have an
-        optimum to hold it against (the rest is over those draws). Quantities: loss; excess_loss, the loss above
-        that of the optimum at C = 6ND (nats/token); compute_penalty, C over the least compute that reaches
+        Columns N, D, C, those of groups, quantity, median, mean, sd, low, high, and probability, the share of draws
+        that have an optimum to hold it against (the rest is over those draws). Quantities: loss; excess_loss, the
+        loss above that of the optimum at C = 6ND (nats/token); compute_penalty, C over the least compute that reaches
         the same loss (1 at the optimum). With terms (see `allocate`), C counts serving, and the optimum keeps to
-        the limits.
+        the limits. Groups are as for `allocate`.
     """
     intervals.checked_interval(interval)
-    deployment = deployment_for(fit.law, terms)
     given = checked_inputs(fit.law.name, ("N", "D"), {"N": N, "D": D})
     sizes, tokens = (np.ravel(x) for x in np.broadcast_arrays(given["N"], given["D"]))
-    draws = penalty_draws(fit, sizes, tokens, deployment)
-    place = {"N": sizes, "D": tokens, "C": deployment.cost(sizes, tokens)}
+    asked = []
+    for group, of_group in terms_by_group(fit, terms):
+        deployment = deployment_for(fit.law, of_group)
+        place = {"N": sizes, "D": tokens, "C": deployment.cost(sizes, tokens)}
+        asked.append((group, place, penalty_draws(fit, sizes, tokens, deployment)))
     points = [
-        drawn_where_known({k: float(v[i]) for k, v in place.items()}, name, values[:, i])
+        drawn_where_known({k: float(v[i]) for k, v in place.items()} | group, name, values[:, i])
         for i in range(len(sizes))
+        for group, place, draws in asked
         for name, values in draws.items()
     ]
     return pd.DataFrame([p.row(intervals.summarise(p.column, interval)) for p in points])
@@ -140,15 +175,15 @@ def penalty_draws(
 class Drawn:
     """Draws of one quantity at one point of an allocation; `probability` is the share in which the point exists."""
 
-    place: dict[str, float]
+    place: dict[str, float | str]
     quantity: str
     values: np.ndarray
     probability: float
 
     @property
     def column(self) -> np.ndarray:
-        """The draws, shape (draw, 1)."""
-        return self.values[:, None]
+        """The draws, shape (draw, 1); NaN where the point exists at none."""
+        return self.values[:, None] if len(self.values) else np.full((1, 1), np.nan)
 
     def row(self, summary: dict[str, np.ndarray]) -> dict[str, Any]:
         """The row of a table: the place, the quantity and what sums it up, each of shape (1,)."""
@@ -156,7 +191,7 @@ class Drawn:
         return {**self.place, "quantity": self.quantity, **numbers, "probability": self.probability}
 
 
-def drawn_where_known(place: dict[str, float], quantity: str, values: np.ndarray) -> Drawn:
+def drawn_where_known(place: dict[str, float | str], quantity: str, values: np.ndarray) -> Drawn:
     """Draws of one quantity, shape (draw,), less those at which it is NaN."""
     known = ~np.isnan(values)
     return Drawn(place, quantity, values[known], float(known.mean()))
@@ -187,19 +222,31 @@ class Asked:
             size = np.broadcast_to(size, values.shape)
         return cls("C" if name == "C" else "target_loss", values, size)
 
-    def points(self, fit: Posterior, terms: Terms, *, reachable: bool = True) -> Iterator[Drawn]:
-        """Draws of every quantity at every point, by one law; `reachable` refuses targets that no draw reaches."""
+    def in_groups(self, fit: Posterior, terms: Mapping[str, Numbers]) -> list[list[list[Drawn]]]:
+        """Draws of every quantity at every point in every group; refuses a target that none of them reaches."""
+        of_groups = [
+            [[replace(d, place={**d.place, **group}) for d in drawn] for drawn in self.points(fit, of_group)]
+            for group, of_group in terms_by_group(fit, terms)
+        ]
+        by_point = [list(of_point) for of_point in zip(*of_groups, strict=True)]
+        for value, of_point in zip(self.values, by_point, strict=True):
+            if not any(d.probability for drawn in of_point for d in drawn):
+                raise DataError(out_of_reach(value))
+        return by_point
+
+    def points(self, fit: Posterior, terms: Mapping[str, Numbers]) -> list[list[Drawn]]:
+        """Draws of every quantity at every point, by one law in one group."""
         deployment = deployment_for(fit.law, terms)
         if self.name == "target_loss":
-            yield from _for_losses(fit, self.values, deployment, reachable)
-            return
+            return _for_losses(fit, self.values, deployment)
         draws = optimum_draws(fit, self.values, deployment)
         if self.size is not None:
             off = penalty_draws(fit, self.size, self._tokens(deployment), deployment, self.values)
             draws |= {n: off[n] for n in ("excess_loss", "compute_penalty")}
-        for i, C in enumerate(self.values):
-            for name, values in draws.items():
-                yield drawn_where_known({"C": float(C)}, name, values[:, i])
+        return [
+            [drawn_where_known({"C": float(C)}, name, values[:, i]) for name, values in draws.items()]
+            for i, C in enumerate(self.values)
+        ]
 
     def _tokens(self, deployment: Deployment) -> np.ndarray:
         assert self.size is not None
@@ -211,18 +258,18 @@ class Asked:
         return tokens
 
 
-def _for_losses(fit: Posterior, targets: np.ndarray, deployment: Deployment, reachable: bool) -> Iterator[Drawn]:
+def _for_losses(fit: Posterior, targets: np.ndarray, deployment: Deployment) -> list[list[Drawn]]:
     constants = fit.thinned()
     draws = len(next(iter(constants.values())))
     C = least_compute(fit, np.broadcast_to(targets, (draws, len(targets))), deployment)
+    by_target = []
     for i, target in enumerate(targets):
         reached = np.isfinite(C[:, i])
-        if reachable and not reached.any():
-            raise DataError(out_of_reach(target))
         N, D = (x[reached] for x in optimum_of_each(fit.target, constants, C[:, i], deployment))
         found = {"C": C[reached, i], "N": N, "D": D, "tokens_per_parameter": D / N, **spent(N, D, deployment)}
-        for name, values in found.items():
-            yield Drawn({"target_loss": float(target)}, name, values, float(reached.mean()))
+        place: dict[str, float | str] = {"target_loss": float(target)}
+        by_target.append([Drawn(place, n, x, float(reached.mean())) for n, x in found.items()])
+    return by_target
 
 
 def out_of_reach(target: float) -> str:

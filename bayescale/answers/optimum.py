@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayescale.answers.predict import filled_blocks
+from bayescale.arrays import Numbers
 from bayescale.compiled import Program
-from bayescale.errors import DataError, UsageError
+from bayescale.errors import DataError, UsageError, did_you_mean, in_words
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw
 from bayescale.law.labels import coded
 from bayescale.law.own_code import users_code
@@ -33,6 +34,9 @@ LOG_C_RANGE = (np.log(1e6), np.log(1e45))
 class Terms(TypedDict, total=False):
     """What a budget also has to pay for and keep to; all may be left out.
 
+    Beside them stand, by name, the law's inputs other than N and D, ``U=1e11``, and groups of a fit with `pool`,
+    ``corpus="c4"``.
+
     inference_tokens : float
         Tokens to be served over the model's life. The budget then is the total of training, 6ND, and of serving
         them, 2N a token (Sardana et al. 2024, arXiv:2401.00448, eq. 2).
@@ -41,16 +45,12 @@ class Terms(TypedDict, total=False):
         to serving's FLOP utilisation, times that of their prices.
     max_N, max_D : float
         Parameters and tokens at most. Where both bind, part of the budget stays unspent.
-    fixed : mapping
-        Values of the law's inputs besides N and D, such as {'U': 1e11}, and groups of a fit with `pool`, such as
-        {'corpus': 'c4'}; of a column that is left out, an unseen group.
     """
 
     inference_tokens: float
     inference_cost: float
     max_N: float
     max_D: float
-    fixed: Mapping[str, Any]
 
 
 Optimum: TypeAlias = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
@@ -69,7 +69,7 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True)
 class Deployment:
-    """Checked `Terms`."""
+    """Checked `Terms`, and what is held: values of the law's other inputs, and codes of groups."""
 
     inference_tokens: float = 0.0
     inference_cost: float = 1.0
@@ -114,13 +114,13 @@ class Deployment:
 FREE = Deployment()
 
 
-def deployment_for(law: AnyLaw, terms: Terms) -> Deployment:
-    """Check a law and the terms of its allocation.
+def deployment_for(law: AnyLaw, terms: Mapping[str, Numbers]) -> Deployment:
+    """Check a law, the terms of its allocation, and what it holds; of each column of groups it takes one at most.
 
     Raises
     ------
     UsageError
-        The law has no allocation between N and D, one of its other inputs is not fixed, or a term is unknown or
+        The law has no allocation between N and D, one of its other inputs is not given, or a term is unknown or
         out of its range.
     """
     if not {"N", "D"} <= set(law.inputs) or law.metric != "loss":
@@ -128,21 +128,22 @@ def deployment_for(law: AnyLaw, terms: Terms) -> Deployment:
             f"law {law.name} predicts {law.metric} from {', '.join(law.inputs)}: it has no split of C between N and D "
             "(laws of N and D have one, such as chinchilla)"
         )
-    if unknown := set(terms) - set(Terms.__annotations__):
-        raise UsageError(f"allocate has no option {sorted(unknown)[0]!r}; it has {', '.join(Terms.__annotations__)}")
-    given, codes = coded(law, terms.get("fixed", {}))
-    if several := [n for n, x in codes.items() if x.ndim]:
-        raise UsageError(f"fixed takes one {several[0]} at a time")
-    found = replace(Deployment(**terms), fixed={**given, **{n: float(x) for n, x in codes.items()}})
     rest = tuple(n for n in law.inputs if n not in ("N", "D"))
+    takes = (*Terms.__annotations__, *rest, *law.columns)
+    if unknown := sorted(set(terms) - set(takes)):
+        raise UsageError(
+            f"allocate by law {law.name} has no option {unknown[0]!r}{did_you_mean(unknown[0], takes)}; "
+            f"it has {', '.join(takes)}"
+        )
+    options: dict[str, Any] = {n: x for n, x in terms.items() if n in Terms.__annotations__}
+    given, codes = coded(law, {n: x for n, x in terms.items() if n not in options})
     for name in rest:
-        if name not in found.fixed:
-            raise UsageError(
-                f"law {law.name} also needs {name}: fix it with fixed={{'{name}': ...}} "
-                f"(at the command line --at {name}=...)"
-            )
-    checked_inputs(law.name, rest, given)
-    return found
+        if name not in given:
+            raise UsageError(f"law {law.name} also needs {name}: " + in_words(f"give {name}=...", f"--at {name}=..."))
+    held = checked_inputs(law.name, rest, given) | codes
+    if several := [n for n, x in held.items() if x.size != 1]:
+        raise UsageError(f"allocate holds one value of {several[0]}, not {held[several[0]].size}")
+    return replace(Deployment(**options), fixed={n: x.item() for n, x in held.items()})
 
 
 def optimum_draws(

@@ -12,6 +12,7 @@ from bayescale import intervals
 from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
+from bayescale.law.groups import asked_about, in_every_group
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import MOST, Posterior
@@ -21,6 +22,9 @@ from bayescale.runs.inputs import checked_inputs
 
 if TYPE_CHECKING:
     import xarray
+
+FAR = 3.5
+"""Powers of ten beyond the data from which on an answer says so in words."""
 
 BLOCK = 512
 """Points evaluated together: with 4000 draws, a few arrays of 16 MB at a time."""
@@ -39,8 +43,11 @@ def predict(
     interval : float
         Mass of the equal-tailed intervals.
     **inputs : array_like
-        The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of a fit
-        with `pool` also groups by name, ``corpus="c4"``; one left out is unseen, drawn from the population.
+        The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of N and D
+        one follows from the other and a budget C = 6ND. Of a fit with `pool` also groups by name, ``corpus="c4"``;
+        ``corpus="unseen"`` is one that the table lacks, drawn from the population. A column that is left out is
+        answered for each of its groups (of several columns, for each combination that the table has); one that tells
+        runs apart, for a new run.
 
     Returns
     -------
@@ -49,8 +56,8 @@ def predict(
         Columns: the inputs, quantity, median, mean, sd, low, high, and decades_<input>: how many powers of
         ten the point lies outside the data's range (0 inside), with decades_C where the law has N and D.
         The mean and sd of a new run are NaN where there are none, as of Student-t scatter of the log: the median and
-        the interval always are. Where runs have effects on the law (`pool`), the mean curve has that of a run that is
-        named, and no other; a new run has one of its own.
+        the interval always are. Groups are columns after the inputs. Where runs have effects on the law (`pool`), the
+        mean curve has that of a run that is named, and no other; a new run has one of its own.
 
     Raises
     ------
@@ -161,15 +168,42 @@ def decades_beyond(fit: Posterior, points: dict[str, np.ndarray]) -> dict[str, n
     return beyond
 
 
+def far_beyond(table: pd.DataFrame) -> tuple[str, ...]:
+    """Says where the points of an answer, rows with columns ``decades_N``, ..., lie very far beyond the data."""
+    columns = [c for c in table.columns if str(c).startswith("decades_")]
+    most, name = max(((float(table[c].max()), str(c).removeprefix("decades_")) for c in columns), default=(0.0, ""))
+    if most < FAR:
+        return ()
+    return (f"this is up to {most:.0f} powers of ten beyond the data (in {name}), where nothing was ever measured",)
+
+
 def points_of(fit: Posterior, runs: Source | None, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Inputs of a law, from a table or by name, and codes of groups, checked, as arrays of one length."""
+    """Inputs of a law and codes of groups, checked, as arrays of one length: in every group where none is named."""
+    return in_every_group(points_named(fit, runs, inputs), asked_about(fit.law, fit.runs.inputs))
+
+
+def points_named(fit: Posterior, runs: Source | None, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Inputs of a law, from a table or by name, and codes of the groups that are named, as arrays of one length."""
     names = fit.law.inputs
     if runs is not None:
         if inputs:
             raise UsageError(f"give the points as a table or as {', '.join(inputs)}, not both")
         table = read_runs(runs)
         inputs = {n: table[n].to_numpy() for n in names if n in table} | groups_of(fit.law, table)
-    return _given(fit, names, inputs, strict=runs is None)
+    return _given(fit, names, _split(names, inputs), strict=runs is None)
+
+
+def _split(names: tuple[str, ...], inputs: dict[str, Any]) -> dict[str, Any]:
+    """Inputs of a law of N and D, one of which may be given by a budget C = 6ND."""
+    if "C" not in inputs or "C" in names or not {"N", "D"} <= set(names):
+        return inputs
+    given = [n for n in ("N", "D") if n in inputs]
+    if len(given) != 1:
+        raise UsageError("a budget C goes with one of N and D, and the other follows: C = 6ND (allocate finds both)")
+    known = checked_inputs("predict", ("C", *given), {n: inputs[n] for n in ("C", *given)})
+    other = "D" if given == ["N"] else "N"
+    follows = known["C"] / (FLOPS_PER_PARAMETER_TOKEN * known[given[0]])
+    return {n: x for n, x in inputs.items() if n != "C"} | {other: follows}
 
 
 def _given(
@@ -177,11 +211,22 @@ def _given(
 ) -> dict[str, np.ndarray]:
     """Inputs by name, checked, and the codes of groups, as arrays of one length."""
     rest, codes = coded(fit.law, inputs, strict=strict)
-    return _broadcast({**checked_inputs(fit.law.name, names, rest), **codes})
+    return together({**checked_inputs(fit.law.name, names, rest), **codes})
 
 
-def _broadcast(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    flat = np.broadcast_arrays(*(np.atleast_1d(a) for a in arrays.values()))
+def together(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays that go together, as arrays of one length.
+
+    Raises
+    ------
+    UsageError
+        Their lengths differ.
+    """
+    try:
+        flat = np.broadcast_arrays(*(np.atleast_1d(a) for a in arrays.values()))
+    except ValueError:
+        sizes = ", ".join(f"{n} has {np.size(a)}" for n, a in arrays.items())
+        raise UsageError(f"inputs and groups must have one length, or be single ones: {sizes}") from None
     return {n: np.ascontiguousarray(a.ravel()) for n, a in zip(arrays, flat, strict=True)}
 
 

@@ -12,13 +12,16 @@ from bayescale.cli.options import (
     Numbers,
     Pair,
     averaged_by,
+    doubts,
     estimates_by_point,
     grouping_columns,
+    groups_from,
     interval_option,
     json_option,
     law_entry,
     law_option,
     positive,
+    print_doubts,
     print_json,
     trusted_fit,
     weights_option,
@@ -46,10 +49,11 @@ POSITIVE = Number()
 @click.option("--max-D", "max_D", type=Number("D"), help="Training tokens at most.")
 @click.option(
     "--at",
-    "fixed",
+    "held",
     type=Pair(),
     multiple=True,
-    help="The value of another input of the law, NAME=VALUE, or a group of a pooled fit, corpus=c4.",
+    help="The value of another input of the law, NAME=VALUE, or groups of a pooled fit, corpus=c4 (default: every "
+    "group; corpus=unseen is one that the table lacks).",
 )
 @click.option("--peak", type=POSITIVE, help="FLOP/s of a GPU at its peak, such as 989e12.")
 @click.option("--mfu", type=POSITIVE, help="Share of the peak that training reaches, such as 0.4.")
@@ -59,7 +63,7 @@ POSITIVE = Number()
 @interval_option
 @json_option
 def command(fit: str, C: np.ndarray | None, gpu_hours: np.ndarray | None, money: np.ndarray | None,
-            loss: np.ndarray | None, N: np.ndarray | None, fixed: tuple[tuple[str, str], ...],
+            loss: np.ndarray | None, N: np.ndarray | None, held: tuple[tuple[str, str], ...],
             peak: float | None, mfu: float | None, price: float | None, law: str | None, weights: str | None,
             interval: float, as_json: bool, **terms: float | None) -> None:  # fmt: skip
     """Split compute between parameters and tokens by FIT, a saved fit or comparison: the optimum at C = 6ND."""
@@ -70,26 +74,20 @@ def command(fit: str, C: np.ndarray | None, gpu_hours: np.ndarray | None, money:
     budgets = _budgets(C, gpu_hours, money, hardware)
     found = trusted_fit(fit, law)
     given: Any = {n: x for n, x in terms.items() if x is not None}
-    if fixed:
-        columns = grouping_columns(found)
-        given["fixed"] = {n: text if n in columns else _number(n, text) for n, text in fixed}
+    columns = grouping_columns(found)
+    given |= {n: groups_from(text, columns[n]) if n in columns else _number(n, text) for n, text in held}
     average = averaged_by(found, weights)
     table = found.allocate(budgets, loss=loss, N=N, interval=interval, **average, **given)
-    cautious = [found.fits[n].law for n in found.weights(average["weights"])] if average else [found.law]
-    for caution in dict.fromkeys(law.law.caution for law in cautious if law.law.caution):
-        click.echo(f"bayescale: note: {caution}", err=True)
+    told = doubts(found, table, average)
     shown = hardware.priced(table) if hardware else table
     if as_json:
-        allocations = estimates_by_point(shown)
-        point = "C" if loss is None else "target_loss"
-        shares = table.groupby(point, sort=False)["probability"].min()
-        for entry in allocations:
-            entry["probability"] = float(shares[entry[point]])
-        print_json({"interval_mass": interval, **law_entry(found, average), "allocations": allocations})
+        head = {"interval_mass": interval, **law_entry(found, average), "warnings": told}
+        print_json({**head, "allocations": estimates_by_point(shown)})
     else:
         click.echo(allocations_text(shown, interval))
         if average:
             click.echo(f"\n{average_text(found, average['weights'], table)}")
+        print_doubts(told)
 
 
 def _hardware(peak: float | None, mfu: float | None, price: float | None) -> Hardware | None:

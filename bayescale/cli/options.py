@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -188,7 +188,8 @@ def input_options(function: F) -> F:
         "others",
         type=Pair(),
         multiple=True,
-        help="Another input of the law, NAME=VALUES, or a group of a pooled fit, corpus=c4.",
+        help="Another input of the law, NAME=VALUES, or groups of a pooled fit, corpus=c4 (default: every group; "
+        "corpus=unseen is one that the table lacks).",
     )(function)
     for name in reversed(INPUTS):
         function = click.option(
@@ -201,7 +202,7 @@ def given_inputs(options: dict[str, Any], found: Answer | None = None) -> dict[s
     """The inputs among a command's options, and the groups that they name, for a fit or comparison."""
     inputs = {n: options[n] for n in INPUTS if options[n] is not None}
     columns = grouping_columns(found)
-    others = {n: _groups(v, columns[n]) if n in columns else _input(n, v) for n, v in options["others"]}
+    others = {n: groups_from(v, columns[n]) if n in columns else _input(n, v) for n, v in options["others"]}
     return inputs | others
 
 
@@ -223,7 +224,8 @@ def _input(name: str, text: str) -> Any:
     return Numbers(name).convert(text, None, None)
 
 
-def _groups(text: str, labels: tuple[str, ...]) -> Any:
+def groups_from(text: str, labels: tuple[str, ...]) -> str | list[str]:
+    """Names of groups separated by commas, or one name that has some."""
     return text if text in labels or "," not in text else [part.strip() for part in text.split(",")]
 
 
@@ -272,6 +274,28 @@ def averaged_by(found: Answer, weights: str | None) -> dict[str, Any]:
     return {}
 
 
+def doubts(found: Answer, table: pd.DataFrame, average: Mapping[str, Any] | None = None) -> list[str]:
+    """What an answer repeats of what the fits that it is made from distrust, and its distance beyond the data."""
+    from bayescale.answers.predict import far_beyond
+    from bayescale.fit import Fit
+    from bayescale.studies.compare import Comparison
+
+    fits = [found] if isinstance(found, Fit) else list(found.fits.values())
+    if isinstance(found, Comparison):
+        fits = [found.fits[n] for n in found.weights((average or {}).get("weights", "evidence"))]
+    of_rows = [w for f in fits for w in f.runs.warnings] if isinstance(found, Comparison) else []
+    cautions = [f.law.law.caution for f in fits if f.law.law.caution]
+    return list(dict.fromkeys([*found.warnings, *of_rows, *cautions, *far_beyond(table)]))
+
+
+def print_doubts(sentences: Sequence[str]) -> None:
+    """What to distrust, after an answer."""
+    from bayescale.text.layout import wrapped
+
+    if sentences:
+        click.echo("\n".join(["", "Mind:", *wrapped(sentences)]))
+
+
 def law_entry(found: Any, average: dict[str, Any]) -> dict[str, Any]:
     """How JSON names what a prediction is by: a law, or the weights of several."""
     if not average:
@@ -309,7 +333,10 @@ def _plain(value: object) -> Any:
 
 
 def estimates_by_point(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a tidy table as one dict a point: its inputs, and an estimate for each quantity."""
+    """Rows of a tidy table as one dict a point: its inputs and groups, and an estimate for each quantity.
+
+    Where the table has them also the probability that there is such a point, and its distance beyond the data.
+    """
     columns = list(table.columns)
     points = columns[: columns.index("quantity")]
     repeats = table.groupby([*points, "quantity"], sort=False, dropna=False).cumcount()
@@ -317,5 +344,9 @@ def estimates_by_point(table: pd.DataFrame) -> list[dict[str, Any]]:
     for key, part in table.groupby([repeats, *points], sort=False):
         entry: dict[str, Any] = dict(zip(points, key[1:], strict=True))
         entry |= {row["quantity"]: intervals.as_json(row) for _, row in part.iterrows()}
+        if "probability" in columns:
+            entry["probability"] = float(part["probability"].min())
+        if beyond := [c for c in columns if c.startswith("decades_")]:
+            entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(part[c].iloc[0]) for c in beyond}
         found.append(entry)
     return found

@@ -17,6 +17,7 @@ from bayescale.cli.options import (
     json_option,
     law_option,
     print_json,
+    say,
     weights_option,
 )
 
@@ -101,18 +102,22 @@ def command(context: click.Context, /, kind: str, fit: str, output: str, width: 
     form = _format(output)
     check_writable(output)
     draw = getattr(plot, kind)
-    asked = _asked(context, kind, draw, options)
     found = _load(kind, fit, law, of)
+    asked = _asked(context, kind, draw, options, found)
     if kind not in (*DIAGNOSTICS, "calibration") and not found.converged:
         raise DataError(
             f"{fit} has not converged and its plot is no answer: {'; '.join(found.failures)} "
             f"(of such a fit there are {', '.join(DIAGNOSTICS)})"
         )
     size = _save(draw, found, asked, Path(output), form, (width, height), dpi)
+    told = [] if isinstance(found, Path) else list(found.warnings)
     if as_json:
         name = getattr(getattr(found, "law", None), "name", None)
-        print_json({"kind": kind, "file": output, "format": form, "law": name, "width": size[0], "height": size[1]})
+        entry = {"kind": kind, "file": output, "format": form, "law": name, "width": size[0], "height": size[1]}
+        print_json({**entry, "warnings": told})
     else:
+        for sentence in told:
+            say(f"mind: {sentence}")
         click.echo(f"Saved to {output}.", err=True)
 
 
@@ -143,7 +148,9 @@ def _load(kind: str, path: str, law: str | None, one: str | None) -> Any:
     return found.fits[one]
 
 
-def _asked(context: click.Context, kind: str, draw: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+def _asked(
+    context: click.Context, kind: str, draw: Callable[..., Any], options: dict[str, Any], found: Answer | Path
+) -> dict[str, Any]:
     """The keywords of the plotting function that were given; refuses those that it does not have."""
     from bayescale.errors import UsageError
 
@@ -151,7 +158,7 @@ def _asked(context: click.Context, kind: str, draw: Callable[..., Any], options:
     asked = {n: options[n] for n in OPTIONS if options[n] not in (None, ())}
     if context.get_parameter_source("interval") is click.core.ParameterSource.DEFAULT and "interval" not in parameters:
         del asked["interval"]
-    asked |= given_inputs(options)
+    asked |= given_inputs(options, None if isinstance(found, Path) else found)
     takes_inputs = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     for name in asked:
         if name in parameters or (name not in OPTIONS and takes_inputs):

@@ -8,6 +8,7 @@ import click
 
 from bayescale.cli.options import (
     averaged_by,
+    doubts,
     estimates_by_point,
     given_inputs,
     input_options,
@@ -15,6 +16,7 @@ from bayescale.cli.options import (
     json_option,
     law_entry,
     law_option,
+    print_doubts,
     print_json,
     trusted_fit,
     weights_option,
@@ -42,17 +44,16 @@ def command(fit: str, runs: str | None, law: str | None, weights: str | None, in
     average = averaged_by(found, weights)
     points = None if runs is None else read_runs(runs)
     table = found.predict(points, interval=interval, **average, **given_inputs(options, found))
+    told = doubts(found, table, average)
     if as_json and isinstance(found, Downstream):
-        print_json({"interval_mass": interval, "laws": list(found.fits), "predictions": joint_predictions(table)})
+        head = {"interval_mass": interval, "laws": list(found.fits), "warnings": told}
+        print_json({**head, "predictions": joint_predictions(table)})
     elif as_json:
-        predictions = estimates_by_point(table)
-        beyond = [c for c in table.columns if c.startswith("decades_")]
-        for entry, (_, row) in zip(predictions, table.iloc[::2].iterrows(), strict=True):
-            entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(row[c]) for c in beyond}
         metric = found.metric if average else found.law.metric
-        head = {"interval_mass": interval, **law_entry(found, average), "metric": metric}
-        print_json({**head, "predictions": predictions})
+        head = {"interval_mass": interval, **law_entry(found, average), "metric": metric, "warnings": told}
+        print_json({**head, "predictions": estimates_by_point(table)})
     else:
         click.echo(predictions_text(table, interval))
         if average:
             click.echo(f"\n{average_text(found, average['weights'], table)}")
+        print_doubts(told)

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.law import Law
-from bayescale.law.fields import UNSEEN
+from bayescale.law.fields import UNSEEN, Effects, OfGroups
 from bayescale.law.pool import Grouping, pooled
 from bayescale.law.varying import AnyLaw, Varying, by
 from bayescale.runs import Observations, read_runs
 from bayescale.runs.columns import listed, missing, standard_name
 
-RESERVED = ("runs", "interval", "weights", "quantity")
-"""Names that `predict` and `derive` take for something else."""
+RESERVED = (
+    "runs", "interval", "weights", "quantity", "loss", "N", "D", "C",
+    "inference_tokens", "inference_cost", "max_N", "max_D",
+)  # fmt: skip
+"""Names that `predict`, `derive` and `allocate` take for something else."""
 
 Codes = dict[str, np.ndarray]
 """Of rows or points, by column: the codes of their groups, or their names."""
+
+
+class Grouped(Protocol):
+    """A law with groups, or whatever else has columns of them."""
+
+    @property
+    def columns(self) -> Mapping[str, tuple[str, ...]]:
+        """Columns of groups -> their labels."""
+
 
 MOST = 400
 """Groups of all columns together: each is a coordinate of the posterior for every constant that varies by it."""
@@ -82,7 +94,9 @@ def _labels(law: Law, table: Observations, runs: pd.DataFrame, column: str) -> n
         what = "an input of" if found in law.inputs else "what is predicted by"
         raise UsageError(f"pool: {column} is {what} law {law.name} and tells no groups apart; name a column that does")
     if column in RESERVED:
-        raise UsageError(f"pool: {column!r} is the name of an option of predict; call the column something else")
+        raise UsageError(
+            f"pool: {column!r} is the name of an option of predict or allocate; call the column something else"
+        )
     cells = runs[found]
     if (empty := missing(cells)).any():
         rows = ", ".join(str(x) for x in table.labels[empty][:5])
@@ -109,7 +123,7 @@ def typical(labels: tuple[str, ...]) -> float:
     return len(labels) + 2.0
 
 
-def coded(law: AnyLaw, inputs: Mapping[str, Any], *, strict: bool = True) -> tuple[dict[str, Any], Codes]:
+def coded(law: Grouped, inputs: Mapping[str, Any], *, strict: bool = True) -> tuple[dict[str, Any], Codes]:
     """Inputs of a law without those that name groups, and these as codes.
 
     A group is named as the table named it; None is one that it lacks. Where not `strict`, so is any other name.
@@ -153,7 +167,7 @@ def _equal_numbers(known: str, label: Any) -> bool:
         return False
 
 
-def labelled(law: AnyLaw, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def labelled(law: Grouped, points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Points with the names of groups instead of their codes."""
     named = dict(points)
     for column, labels in law.columns.items():
@@ -176,15 +190,34 @@ def of_new_runs(law: AnyLaw, points: Mapping[str, np.ndarray]) -> dict[str, np.n
     return found
 
 
-def groups_of(law: AnyLaw, table: pd.DataFrame) -> Codes:
+def groups_of(law: Grouped, table: pd.DataFrame) -> Codes:
     """The columns of a table that name groups of the law."""
     names = {c: c if c in table else standard_name(c) for c in law.columns}
     return {n: table[found].astype(str).to_numpy(object) for n, found in names.items() if found in table}
 
 
-def new_effect(law: AnyLaw, constants: Mapping[str, np.ndarray]) -> np.ndarray | float:
-    """The factor on the law that a new run has at draws of its constants; 1 where runs have none."""
+def constants_in(
+    law: AnyLaw, constants: Mapping[str, np.ndarray], group: Mapping[str, str]
+) -> tuple[dict[str, np.ndarray], np.ndarray | float]:
+    """The law's own constants at draws, shape (draw,) each, in a group, and the factor on the law that it has there."""
+    own = {n: x for n, x in constants.items() if n in law.law.fields}
+    factor: np.ndarray | float = 1.0
+    _, codes = coded(law, group)
+    for name, field in law.vectors.items():
+        if not isinstance(field, OfGroups):
+            continue
+        column, size = field.column, field.size
+        code = int(codes[column].item()) if column in codes else size + 2
+        if isinstance(field, Effects):
+            factor = factor * (constants[name][:, code - 1] if code <= size else 1.0)
+        else:
+            own[name.removesuffix(by("", column))] = constants[name][:, min(code, size + 1) - 1]
+    return own, factor
+
+
+def new_effect(law: AnyLaw, constants: Mapping[str, np.ndarray], known: Collection[str] = ()) -> np.ndarray | float:
+    """The factor on the law that a new run has, beside those of its `known` columns; 1 where runs have none."""
     effect: np.ndarray | float = 1.0
-    for column in law.effects:
+    for column in set(law.effects) - set(known):
         effect = effect * constants[by(law.metric, column)][..., -1]
     return effect

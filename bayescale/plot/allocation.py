@@ -58,14 +58,14 @@ def allocation(
     weights
         Of a comparison; see `Comparison.weights`.
     **held : float
-        Values of the law's further inputs; the runs' geometric means by default.
+        Values of the law's further inputs, the runs' geometric means by default; groups of a pooled fit, or all.
 
     Returns
     -------
     ndarray of Axes, shape (2,)
     """
-    of = subject(fit, weights)
-    fixed = of.further(require_split(of, "a plot of the allocation"), held)
+    of = subject(fit, weights, held)
+    fixed = of.further(require_split(of, "a plot of the allocation"), of.held(held))
     names = _named(references)
     if beyond < 0:
         raise UsageError(f"beyond is how many powers of ten to go on above the data, from 0 up, not {beyond}")
@@ -73,15 +73,21 @@ def allocation(
     low, high = style.padded(compute, 0.03, log=True)
     high = max(high, float(compute.max()) * 10**beyond)
     C = np.geomspace(low, high, POINTS)
-    best = of.allocate(C, fixed, interval)
+    best = [of.allocate(C, fixed, interval, group) for group in of.groups]
+    several = len(of.groups) > 1
 
     axes = style.panels(ax, 2)
     for axis, name in zip(axes, ("N", "D"), strict=True):
-        found, seen = best[name], of.runs.inputs[name]
-        style.data(axis, compute, seen, color="0.6", markersize=2.5)
-        style.band(axis, C, found, style.POSTERIOR, f"optimum, {interval:.0%}", alpha=0.4)
-        axis.plot(C, found["median"], color=style.POSTERIOR, label=f"optimum, {interval:.0%}")
-        shown = [seen, found["low"], found["high"]]
+        seen = of.runs.inputs[name]
+        shown = [seen]
+        for (_, text, color, mine), of_group in zip(of.colours(), best, strict=True):
+            found = of_group[name]
+            label = f"{text}, {interval:.0%}" if several else f"optimum, {interval:.0%}"
+            of_runs, of_optimum = (color, color) if several else ("0.6", style.POSTERIOR)
+            style.data(axis, compute[mine], seen[mine], color=of_runs, text=None if several else "runs", markersize=2.5)
+            style.band(axis, C, found, of_optimum, label, alpha=0.25 if several else 0.4)
+            axis.plot(C, found["median"], color=of_optimum, label=label)
+            shown += [found["low"], found["high"]]
         for i, recipe in enumerate(names):
             at, sizes = _recipe(recipe, C)
             drawn = sizes if name == "N" else at / (FLOPS_PER_PARAMETER_TOKEN * sizes)
@@ -97,7 +103,7 @@ def allocation(
         style.shade_beyond(axis, compute)
         axis.set(xlabel=style.label("C"), ylabel=f"optimal {style.label(name)}")
         text = "".join(f", {n} = {style.number(v)}" for n, v in fixed.items())
-        axis.set_title(f"compute-optimal {name}, {of.name}{text}", fontsize="medium")
+        axis.set_title(f"compute-optimal {name}, {of.title}{text}", fontsize="medium")
     style.legend(axes[0])
     return np.array(axes, dtype=object)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -9,7 +11,7 @@ from bayescale import intervals
 from bayescale.arrays import Numbers
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
-from bayescale.plot.subject import Plotted, Weights, require_split, subject
+from bayescale.plot.subject import Plotted, Subject, Weights, require_split, subject
 from bayescale.runs.inputs import checked_inputs
 from bayescale.studies.approaches import shared_budgets
 
@@ -24,13 +26,13 @@ MOST = 9
 
 def isoflop(
     fit: Plotted,
-    ax: Axes | None = None,
+    ax: style.AxesLike = None,
     *,
     C: Numbers | None = None,
     interval: float = intervals.INTERVAL,
     weights: Weights | None = None,
     **held: Numbers,
-) -> Axes:
+) -> Axes | np.ndarray:
     """Loss against N at fixed budgets C = 6ND: the runs of each, the mean curve, and where its optimum lies.
 
     A budget beyond the runs' is dashed. Runs that belong to no budget shown are small and grey.
@@ -40,6 +42,7 @@ def isoflop(
     fit : Fit or Comparison
         Of laws of N and D.
     ax : Axes, optional
+        One for each group of a pooled fit.
     C : array_like, optional
         Budgets in FLOPs; by default those that several runs share.
     interval : float
@@ -47,14 +50,22 @@ def isoflop(
     weights
         Of a comparison; see `Comparison.weights`.
     **held : float
-        Values of the law's further inputs; the runs' geometric means by default.
+        Values of the law's further inputs, the runs' geometric means by default; groups of a pooled fit, or all.
 
     Returns
     -------
-    Axes
+    Axes, or ndarray of Axes, shape (group,)
     """
-    of = subject(fit, weights)
-    fixed = of.further(require_split(of, "an isoFLOP plot"), held)
+    of = subject(fit, weights, held)
+    fixed = of.further(require_split(of, "an isoFLOP plot"), of.held(held))
+    axes = style.panels(ax, len(of.groups), columns=2, size=WIDE)
+    for axis, group in zip(axes, of.groups, strict=True):
+        _profiles(axis, replace(of, groups=(group,)), fixed, C, interval)
+    return axes[0] if len(axes) == 1 else np.array(axes, dtype=object)
+
+
+def _profiles(axis: Axes, of: Subject, fixed: dict[str, float], C: Numbers | None, interval: float) -> None:
+    """The profiles of one group."""
     compute, N, observed = of.compute(), of.runs.inputs["N"], of.runs.observed
     budgets = _budgets(compute) if C is None else np.sort(checked_inputs("isoflop", ("C",), {"C": C})["C"].ravel())
     low, high = style.padded(N, 0.06, log=True)
@@ -65,10 +76,11 @@ def isoflop(
     nearest = np.abs(np.log10(compute[:, None] / budgets)).argmin(axis=1)
     inside = np.abs(np.log10(compute / budgets[nearest])) < SAME_BUDGET
 
-    (axis,) = style.panels(ax, size=WIDE)
+    mine = of.rows(of.groups[0])
+    inside &= mine
     if not inside.all():
         style.data(axis, N[~inside], observed[~inside], color="0.7", text="other runs", markersize=2, zorder=2)
-    shown = [observed]
+    shown = [observed[mine] if mine.any() else observed]
     for i, (budget, color) in enumerate(zip(budgets, style.sequence(len(budgets)), strict=True)):
         there = inside & (nearest == i)
         beyond = budget > compute.max() * 10**SAME_BUDGET or budget < compute.min() / 10**SAME_BUDGET
@@ -87,16 +99,15 @@ def isoflop(
         # a profile rises steeply away from its valley: the plot is of the valleys and the runs
         shown.append(np.array([at["loss"], *mean["median"][(x >= N.min()) & (x <= N.max())]]))
     least = min(float(s.min()) for s in shown)
-    top = max(float(observed.max()), float(np.quantile(np.concatenate(shown[1:]), 0.7)))
+    top = max(float(shown[0].max()), float(np.quantile(np.concatenate(shown[1:]), 0.7)))
     log = style.is_log([least, top], 2.0)
     style.scale(axis, "x", low, high, log=True)
     style.scale(axis, "y", *style.padded([least, top], log=log), log=log)
     style.shade_beyond(axis, N)
     axis.set(xlabel=style.label("N"), ylabel=style.label(of.law.metric))
     text = "".join(f", {n} = {style.number(v)}" for n, v in fixed.items())
-    axis.set_title(f"isoFLOP profiles, {of.name}{text}", fontsize="medium")
+    axis.set_title(f"isoFLOP profiles, {of.title}{text}", fontsize="medium")
     style.legend(axis, title="C (FLOPs)", title_fontsize="small", **style.BESIDE)
-    return axis
 
 
 def _budgets(compute: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ def has_allocation(law: AnyLaw) -> bool:
     """Whether compute splits between N and D by a law, its other inputs held."""
     further = {n: 1.0 for n in law.inputs if n not in ("N", "D")}
     try:
-        deployment_for(law, {"fixed": further} if further else {})
+        deployment_for(law, further)
     except UsageError:
         return False
     return "C" not in further

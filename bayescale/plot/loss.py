@@ -13,7 +13,7 @@ from bayescale.errors import UsageError, did_you_mean
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
-from bayescale.plot.subject import Plotted, Subject, Weights, require_split, subject
+from bayescale.plot.subject import Group, Plotted, Subject, Weights, group_text, require_split, subject
 from bayescale.runs.features import numeric
 from bayescale.runs.inputs import checked_inputs
 from bayescale.runs.schedule import schedule_from
@@ -57,7 +57,8 @@ def loss(
         Of a comparison; see `Comparison.weights`.
     **held : array_like
         Values of the law's other inputs, a curve each for one of them (``D=[1e10, 1e11]``). By default values
-        that span the data for the first other input, and the geometric mean for any further one.
+        that span the data for the first other input, and the geometric mean for any further one. Groups of a pooled
+        fit, a curve each, in their runs' colour: by default all of them, each at the geometric mean of other inputs.
 
     Returns
     -------
@@ -68,7 +69,8 @@ def loss(
     UsageError
         The law has no such input, or values are given for what is on the axis.
     """
-    of = subject(fit, weights)
+    of = subject(fit, weights, held)
+    held = of.held(held)
     if not numeric(of.law.inputs):
         return learning_curves(of, ax, against, held, interval)
     against = against or ("C" if has_allocation(of.law) else of.law.inputs[0])
@@ -91,16 +93,12 @@ def loss(
     x = np.geomspace(low, high, POINTS) if log else np.linspace(low, high, POINTS)
 
     (axis,) = style.panels(ax)
-    text = f"{of.law.metric} against {against}, {of.name}"
-    if at_optimum:
+    text = f"{of.law.metric} against {against}, {of.title}"
+    if at_optimum or not others or len(of.groups) > 1:
         fixed = of.further(others, held)
-        N = of.allocate(x, fixed, interval)["N"]["median"]
-        points: dict[str, Any] = {"N": N, "D": x / (FLOPS_PER_PARAMETER_TOKEN * N), **fixed}
-        drawn = _one_curve(axis, of, x, points, seen, interval)
-        text = f"{of.law.metric} at the optimal split of C, {of.name}"
-    elif not others:
-        fixed = of.further(others, held)
-        drawn = _one_curve(axis, of, x, {against: x}, seen, interval)
+        drawn = _curve_of_each(axis, of, x, None if at_optimum else against, fixed, seen, interval)
+        if at_optimum:
+            text = f"{of.law.metric} at the optimal split of C, {of.title}"
     else:
         drawn, fixed = _curves(axis, of, against, x, others, held, interval)
     text += "".join(f", {n} = {style.number(v)}" for n, v in fixed.items())
@@ -127,13 +125,15 @@ def learning_curves(of: Subject, ax: Axes | None, against: str | None, held: dic
         shown = [shown[i] for i in np.linspace(0, len(shown) - 1, SCHEDULES).astype(int)]
     (axis,) = style.panels(ax)
     heights = []
-    for text, color in zip(shown, style.sequence(len(shown)), strict=True):
-        mine = texts == text
+    curves = [(text, group) for text in shown for group in _groups_of(of, texts == text)]
+    for (text, group), color in zip(curves, style.sequence(len(curves)), strict=True):
+        mine = (texts == text) & of.rows(group)
         end = steps[mine].max() if mine.any() else max(schedule_from(text).steps[-1], float(steps.max()))
         x = np.linspace(steps.min(), end, POINTS)
-        mean, new_run = of.predict({"S": x, "schedule": np.full(POINTS, text, dtype=object)}, interval)
+        mean, new_run = of.predict({"S": x, "schedule": np.full(POINTS, text, dtype=object)}, interval, group)
         name = str(of.runs.run[mine][0]) if of.runs.run is not None and mine.any() else text
-        axis.plot(x, mean["median"], color=color, label=style.escape(name[:40]))
+        label = f"{name[:40]}, {group_text(group)}" if len(of.groups) > 1 else name[:40]
+        axis.plot(x, mean["median"], color=color, label=style.escape(label))
         style.band(axis, x, new_run, color, alpha=0.2)
         if mine.any():
             style.data(axis, steps[mine], of.runs.observed[mine], color=color, text=None)
@@ -145,15 +145,40 @@ def learning_curves(of: Subject, ax: Axes | None, against: str | None, held: dic
     return axis
 
 
-def _one_curve(
-    axis: Axes, of: Subject, x: np.ndarray, points: dict[str, Any], seen: np.ndarray, interval: float
+def _groups_of(of: Subject, mine: np.ndarray) -> list[Group]:
+    """The groups that some of the runs are of, among those asked for; all where they are of none."""
+    return [g for g in of.groups if (of.rows(g) & mine).any()] or list(of.groups)
+
+
+def _curve_of_each(
+    axis: Axes,
+    of: Subject,
+    x: np.ndarray,
+    against: str | None,
+    fixed: dict[str, float],
+    seen: np.ndarray,
+    interval: float,
 ) -> np.ndarray:
-    mean, new_run = of.predict(points, interval)
-    style.data(axis, seen, of.runs.observed)
-    style.band(axis, x, mean, style.POSTERIOR, f"mean curve, {interval:.0%}", alpha=0.4)
-    axis.plot(x, mean["median"], color=style.POSTERIOR, label=f"mean curve, {interval:.0%}")
-    style.band(axis, x, new_run, style.NEW_RUN, f"new run, {interval:.0%}")
-    return np.concatenate([new_run["low"], new_run["high"]])
+    """A curve for each group, in the colour of its runs; against compute at its optimum where `against` is None."""
+    drawn = []
+    for group, text, color, mine in of.colours():
+        points: dict[str, Any] = {str(against): x, **fixed}
+        if against is None:
+            N = of.allocate(x, fixed, interval, group)["N"]["median"]
+            points = {"N": N, "D": x / (FLOPS_PER_PARAMETER_TOKEN * N), **fixed}
+        mean, new_run = of.predict(points, interval, group)
+        drawn += [new_run["low"], new_run["high"]]
+        if len(of.groups) > 1:
+            style.data(axis, seen[mine], of.runs.observed[mine], color=color, text=None)
+            style.band(axis, x, mean, color, f"{text}, {interval:.0%}", alpha=0.35)
+            axis.plot(x, mean["median"], color=color, label=f"{text}, {interval:.0%}")
+            style.band(axis, x, new_run, color, alpha=0.12)
+            continue
+        style.data(axis, seen[mine], of.runs.observed[mine])
+        style.band(axis, x, mean, style.POSTERIOR, f"mean curve, {interval:.0%}", alpha=0.4)
+        axis.plot(x, mean["median"], color=style.POSTERIOR, label=f"mean curve, {interval:.0%}")
+        style.band(axis, x, new_run, style.NEW_RUN, f"new run, {interval:.0%}")
+    return np.concatenate(drawn)
 
 
 def _curves(
@@ -175,8 +200,9 @@ def _curves(
     of_values = np.log(values) if (values > 0).all() else values
     low = min(of_points.min(), of_values.min())
     span = max(max(of_points.max(), of_values.max()) - low, 1e-12)
+    mine = of.rows(of.groups[0])
     axis.scatter(
-        of.runs.inputs[against], of.runs.observed, c=(of_points - low) / span * style.LIGHTEST,
+        of.runs.inputs[against][mine], of.runs.observed[mine], c=(of_points[mine] - low) / span * style.LIGHTEST,
         cmap="viridis", vmin=0, vmax=1, s=11, linewidths=0, zorder=3, label="runs",
         rasterized=len(of_points) > style.MANY,
     )  # fmt: skip

@@ -10,7 +10,7 @@ from bayescale.answers.predict import evaluate_draws
 from bayescale.fit import Fit
 from bayescale.plot import style
 from bayescale.plot.noise import noise_of
-from bayescale.plot.subject import checked
+from bayescale.plot.subject import checked, subject
 from bayescale.runs.features import feature_of
 
 POINTS = 161
@@ -37,10 +37,11 @@ def residuals(fit: Fit, ax: style.AxesLike = None, *, interval: float = interval
     ndarray of Axes, shape (inputs + 2,)
     """
     fit = checked(fit)
+    of = subject(fit)
     intervals.checked_interval(interval)
     inputs = dict(fit.runs.inputs)
     curve = np.median(evaluate_draws(fit, fit.law.metric, inputs), axis=0)
-    inputs = {n: x for n, x in inputs.items() if feature_of(n).numeric}
+    inputs = {n: x for n, x in inputs.items() if n in fit.law.inputs and feature_of(n).numeric}
     r = np.log(fit.runs.observed) - np.log(curve)
     noise = noise_of(fit)
     half, scale = noise.half_width(interval), float(np.median(noise.sigma))
@@ -56,7 +57,8 @@ def residuals(fit: Fit, ax: style.AxesLike = None, *, interval: float = interval
     for axis, (text, x) in zip(axes, places.items(), strict=False):
         axis.axhspan(-half, half, color=style.NEW_RUN, alpha=0.25, linewidth=0, label=f"new run, {interval:.0%}")
         axis.axhline(0, color=style.POSTERIOR, linewidth=1)
-        style.data(axis, x[~far], r[~far])
+        for _, text_of, color, mine in of.colours():
+            style.data(axis, x[~far & mine], r[~far & mine], color=color, text=text_of or "runs")
         if far.any():
             many = f"{far.sum()} further out"
             style.data(

@@ -31,6 +31,8 @@ OPTIMUM = "#D55E00"
 """The optimum, and what else the eye should go to: a quantity that is not calibrated."""
 FURTHER = ("#009E73", "#CC79A7")
 """Series without a meaning of their own; what else tells them apart is a dash or a mark."""
+GROUPS = (POSTERIOR, "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Groups of runs, where there are no more of them."""
 DASHES = ("--", ":", "-.", (0, (5, 1)), (0, (1, 1)))
 BEYOND, BEYOND_TEXT = "0.93", "beyond the data"
 """Shading of what lies beyond the data."""
@@ -205,6 +207,11 @@ def ramp(place: float) -> str:
 def sequence(count: int) -> list[str]:
     """Colours of an ordered series of `count`."""
     return [ramp(place) for place in (np.linspace(0.0, LIGHTEST, count) if count > 1 else [0.3])]
+
+
+def of_groups(count: int) -> list[str]:
+    """Colours of `count` groups of runs: of one, that of all runs."""
+    return [DATA] if count == 1 else list(GROUPS[:count]) if count <= len(GROUPS) else sequence(count)
 
 
 BESIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -14,7 +16,7 @@ from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation, refused
-from bayescale.plot.subject import checked, subject
+from bayescale.plot.subject import Subject, checked, subject
 from bayescale.runs.features import numeric
 
 POINTS = 41
@@ -23,12 +25,12 @@ LEVELS = 12
 
 def surface(
     fit: Fit,
-    ax: Axes | None = None,
+    ax: style.AxesLike = None,
     *,
     beyond: float = 0.5,
     interval: float = intervals.INTERVAL,
     **held: Numbers,
-) -> Axes:
+) -> Axes | np.ndarray:
     """The posterior median of the metric over the law's first two inputs: contours, the runs, the frontier.
 
     What lies outside the runs' range of either input is paler.
@@ -38,18 +40,19 @@ def surface(
     fit : Fit
         Of a law of two inputs or more.
     ax : Axes, optional
+        One for each group of a pooled fit.
     beyond : float
         Powers of ten to go on beyond the runs, either way.
     interval : float
         Mass of the frontier's interval.
     **held : float
-        Values of the law's further inputs; the runs' geometric means by default.
+        Values of the law's further inputs, the runs' geometric means by default; groups of a pooled fit, or all.
 
     Returns
     -------
-    Axes
+    Axes, or ndarray of Axes, shape (group,)
     """
-    of = subject(checked(fit))
+    of = subject(checked(fit), held=held)
     if not numeric(of.law.inputs):
         raise refused(of.law, f"a surface is of two numbers; {of.law.name} takes a schedule")
     if len(of.law.inputs) < 2:
@@ -57,7 +60,18 @@ def surface(
     if beyond < 0:
         raise UsageError(f"beyond is how many powers of ten to go on beyond the data, from 0 up, not {beyond}")
     first, second, *rest = of.law.inputs
-    fixed = of.further(tuple(rest), held)
+    fixed = of.further(tuple(rest), of.held(held))
+    axes = style.panels(ax, len(of.groups), columns=2)
+    for axis, group in zip(axes, of.groups, strict=True):
+        _contours(axis, replace(of, groups=(group,)), (first, second), fixed, beyond, interval)
+    return axes[0] if len(axes) == 1 else np.array(axes, dtype=object)
+
+
+def _contours(
+    axis: Axes, of: Subject, names: tuple[str, str], fixed: dict[str, float], beyond: float, interval: float
+) -> None:
+    """The contours of one group."""
+    first, second = names
     limits, log = {}, {}
     for name in (first, second):
         seen = of.runs.inputs[name]
@@ -67,15 +81,16 @@ def surface(
     grid = {n: (np.geomspace if log[n] else np.linspace)(*limits[n], POINTS) for n in limits}
     X, Y = np.meshgrid(grid[first], grid[second])
     points = {first: X.ravel(), second: Y.ravel(), **{n: np.full(X.size, v) for n, v in fixed.items()}}
-    Z = np.median(evaluate_draws(of.fits[0], of.law.metric, points), axis=0).reshape(X.shape)
+    there = of.in_group(of.fits[0], points, None)
+    Z = np.median(evaluate_draws(of.fits[0], of.law.metric, there), axis=0).reshape(X.shape)
+    mine = of.rows(of.groups[0])
 
-    (axis,) = style.panels(ax)
     levels = _levels(Z)
     axis.contourf(X, Y, Z, levels=levels, cmap="cividis_r", alpha=0.75, zorder=0, extend="both")
     lines = axis.contour(X, Y, Z, levels=levels, colors="0.25", linewidths=0.5, zorder=1)
     axis.clabel(lines, fontsize="x-small", fmt=lambda v: f"{v:.3g}")
     _pale_outside(axis, of.runs.inputs[first], of.runs.inputs[second], limits[first], limits[second])
-    style.data(axis, of.runs.inputs[first], of.runs.inputs[second])
+    style.data(axis, of.runs.inputs[first][mine], of.runs.inputs[second][mine])
     if has_allocation(of.law):
         tokens = np.geomspace(limits["N"][0] * limits["D"][0], limits["N"][1] * limits["D"][1], 81)  # times parameters
         best = of.allocate(FLOPS_PER_PARAMETER_TOKEN * tokens, fixed, interval)
@@ -91,9 +106,8 @@ def surface(
         style.scale(axis, which, *limits[name], log=log[name])
     axis.set(xlabel=style.label(first), ylabel=style.label(second))
     text = "".join(f", {n} = {style.number(v)}" for n, v in fixed.items())
-    axis.set_title(f"{style.label(of.law.metric)}, {of.name}{text}", fontsize="medium")
+    axis.set_title(f"{style.label(of.law.metric)}, {of.title}{text}", fontsize="medium")
     style.legend(axis, ncols=3, **style.BELOW)
-    return axis
 
 
 def _levels(Z: np.ndarray) -> np.ndarray:

@@ -26,6 +26,13 @@ class Data(NamedTuple):
     gap: np.ndarray | None = None  # and how far it is, in log steps
 
 
+RESOLUTION = 1e-4
+"""Error of the log of any metric: tokens differ by a nat or two in loss, so that 1e8 of them tell no more digits.
+
+Without it the density of rows that lie on a law, those of a formula or a plan, has no bound.
+"""
+
+
 def padded_size(rows: int) -> int:
     """The size class of a table: a power of two, or one and a half of one, from 32 up."""
     size = 32
@@ -61,7 +68,7 @@ def padded(
     return Data(
         inputs=padded_inputs(inputs, size, centre),
         observed=pad(np.asarray(observed, float), centre.values[metric]),
-        log_se=None if se is None else pad(np.asarray(se, float) / observed, 0.0),
+        log_se=pad(np.hypot(np.zeros(rows) if se is None else np.asarray(se, float) / observed, RESOLUTION), 0.0),
         mask=np.arange(size) < rows,
         centre=centre,
         before=None if follows is None else np.concatenate([follows[0], np.arange(rows, size)]),

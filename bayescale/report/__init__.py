@@ -101,6 +101,8 @@ def render(subject: Subject, command: str) -> str:
         sensitivity=compared.sensitivity(comparison) if comparison else None,
         no_planner=no_planner,
         planned=list(subject.fits),
+        planned_groups=plan["groups"] if plan else [],
+        group_columns=words.listed(list(subject.groups[0]) or [""]),
         draws=f"{plan['laws'][0]['count']:,}".replace(",", "\u00a0") if plan else "",
         mass=words.percent(subject.interval),
         allocates=bool(plan) and plan["allocates"],

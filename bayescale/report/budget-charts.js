@@ -39,10 +39,10 @@ const budgetCharts = (() => {
     const found = grid.map((N) =>
       t.estimate(bayescale.predict(few, { ...s.fixed, N, D: bayescale.tokens(s.C, N, terms) }).mean),
     );
-    const near = content.runs.C.map((C, i) => [C, i])
+    const near = t.runs.C.map((C, i) => [C, i])
       .filter(([C]) => Math.abs(Math.log10(C / s.C)) < 0.12)
       .map(([, i]) => i);
-    const pick = (name) => near.map((i) => content.runs[name][i]);
+    const pick = (name) => near.map((i) => t.runs[name][i]);
     const loss = t.estimate(best.loss);
     const floor = Math.min(...found.map((e) => e.low), ...pick("loss"));
     const cap =
@@ -91,7 +91,7 @@ const budgetCharts = (() => {
       ];
       if (near.length) {
         const text = near.map(
-          (i) => `row ${charts.escaped(content.runs.row[i])}<br>loss ${words.plain(content.runs.loss[i])}`,
+          (i) => `row ${charts.escaped(t.runs.row[i])}<br>loss ${words.plain(t.runs.loss[i])}`,
         );
         data.push(charts.points(pick("N"), pick("loss"), text, "runs near this budget"));
       }
@@ -122,7 +122,7 @@ const budgetCharts = (() => {
     const { content, state: s } = t;
     const few = t.chosen(t.slim);
     const [low, high] = [content.seen.C[0] / 3, Math.max(content.seen.C[1] * 1e4, s.C * 3)];
-    const key = JSON.stringify([few.map((l) => l.name), terms, s.fixed, low, high]);
+    const key = JSON.stringify([few.map((l) => l.name), s.group, terms, s.fixed, low, high]);
     if (frontier.key !== key) {
       const rows = [];
       for (let i = 0; i < 22; i++) {
@@ -148,7 +148,7 @@ const budgetCharts = (() => {
       ["plan-D", "D", "training tokens D"],
     ]) {
       charts.draw(id, () => {
-        const runs = content.runs;
+        const runs = t.runs;
         const ends = name === "loss" ? "newRun" : name;
         const values = [...part(ends, "low"), ...part(ends, "high"), ...runs[name]];
         const [bottom, top] = charts.span(values, 0.05);

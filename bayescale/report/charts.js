@@ -2,6 +2,8 @@
 /* Pictures: one look for all of them, in the page's own colours, light or dark. */
 const charts = (() => {
   const drawn = new Map();
+  // Okabe & Ito 2008, seen on light paper and on dark
+  const GROUPS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
   const CONFIG = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false };
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -123,6 +125,19 @@ const charts = (() => {
     for (const [id, make] of drawn) draw(id, make);
   }
 
+  /* Runs in the colours of their groups. */
+  function grouped(group, x, y, text) {
+    const names = [...new Set(group)];
+    return names.map((name, i) => {
+      const mine = group.map((of, j) => [of, j]).filter(([of]) => of === name);
+      const pick = (values) => mine.map(([, j]) => values[j]);
+      const color = names.length > 1 ? GROUPS[i % GROUPS.length] : colour("accent");
+      return points(pick(x), pick(y), pick(text), escaped(name) || "runs", {
+        marker: { size: 7, color, opacity: group.length > 300 ? 0.4 : 0.75 },
+      });
+    });
+  }
+
   function fitted({ runs, metric, units }) {
     const { observed, law, row } = runs;
     const [low, high] = span([...observed, ...law]);
@@ -132,14 +147,12 @@ const charts = (() => {
     return {
       data: [
         line([low, high], [low, high], "agreement", { color: colour("soft"), width: 1, dash: "dot" }),
-        points(law, observed, text, "runs", {
-          marker: { size: 7, color: colour("accent"), opacity: observed.length > 300 ? 0.4 : 0.75 },
-        }),
+        ...grouped(runs.group, law, observed, text),
       ],
       layout: layout(
         logAxis(`${title(metric, units)}: the law`, metric, low, high),
         logAxis("observed", metric, low, high),
-        { showlegend: false },
+        { showlegend: new Set(runs.group).size > 1 },
       ),
     };
   }
@@ -153,9 +166,7 @@ const charts = (() => {
     return {
       data: [
         band([low, high], [scatter[0], scatter[0]], [scatter[1], scatter[1]], "90 % of new runs", "accent", 0.13),
-        points(runs.across, runs.residual, text, "runs", {
-          marker: { size: 7, color: colour("accent"), opacity: runs.row.length > 300 ? 0.4 : 0.75 },
-        }),
+        ...grouped(runs.group, runs.across, runs.residual, text),
       ],
       layout: layout(
         logAxis(title(across, units), across, low, high),

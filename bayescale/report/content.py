@@ -10,12 +10,16 @@ import pandas as pd
 from bayescale.answers.predict import evaluate_draws
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, setting_text
+from bayescale.law.labels import labelled
 from bayescale.report import words
 from bayescale.report.subject import Subject
 from bayescale.text.layout import interval_text
 
 MOST_ROWS = 500
 """Rows of the data that a report lists."""
+
+SHOWN = 6
+"""Groups that the verdict speaks of."""
 
 MOST_POINTS = 2000
 """Runs drawn in a picture."""
@@ -55,29 +59,40 @@ def _headline(subject: Subject) -> list[str]:
         found = subject.lead.summary(subject.interval).loc["a"]
         median, span = interval_text(found.to_dict())
         said.append(f"Compute-optimal parameters grow as C to the power {median} ({mass} interval {span}).")
-    if subject.no_allocation:
-        at = furthest(subject)
-        rows = subject.predict(**at).set_index("quantity")
-        metric = "loss" if subject.metric == "loss" else subject.metric
-        place = words.listed([words.value_of(n, x) for n, x in at.items()])
-        curve, new = (words.median_and_span(metric, rows.loc[q].to_dict()) for q in ("mean_curve", "new_run"))
-        said.append(
-            f"At {place}, just beyond the runs, the mean curve gives a {metric} of "
-            f"{curve[0]} ({mass} interval {curve[1]}), and a new run would come out at {new[0]} ({new[1]})."
-        )
-        return said
+    told = _at_the_end if subject.no_allocation else _at_the_next_budget
+    said += [told(subject, group, mass) for group in subject.groups[:SHOWN]]
+    if len(subject.groups) > SHOWN:
+        said.append(f"The other {len(subject.groups) - SHOWN} groups are in the tables and in the planner.")
+    return said
+
+
+def _at_the_end(subject: Subject, group: dict[str, str], mass: str) -> str:
+    at = furthest(subject)
+    rows = subject.predict(**at, **group).set_index("quantity")
+    metric = "loss" if subject.metric == "loss" else subject.metric
+    place = words.listed([words.value_of(n, x) for n, x in at.items()])
+    curve, new = (words.median_and_span(metric, rows.loc[q].to_dict()) for q in ("mean_curve", "new_run"))
+    return (
+        f"{_of(group)}At {place}, just beyond the runs, the mean curve gives a {metric} of "
+        f"{curve[0]} ({mass} interval {curve[1]}), and a new run would come out at {new[0]} ({new[1]})."
+    )
+
+
+def _at_the_next_budget(subject: Subject, group: dict[str, str], mass: str) -> str:
     budget = next_budget(subject)
-    table = subject.allocate([budget])
-    rows = table.set_index("quantity")
+    rows = subject.allocate([budget], group).set_index("quantity")
     (N, N_span), (D, D_span), (loss, loss_span) = (
         words.median_and_span(q, rows.loc[q].to_dict()) for q in ("N", "D", "loss")
     )
-    said.append(
-        f"With {words.power(budget)} FLOPs, {_distance(subject, budget)}{_held(subject)}, "
+    return (
+        f"{_of(group)}With {words.power(budget)} FLOPs, {_distance(subject, budget)}{_held(subject)}, "
         f"the optimum has {N} parameters ({mass} interval {N_span}) trained on {D} tokens ({D_span}), "
         f"and the mean curve puts its loss at {loss} ({loss_span})."
     )
-    return said
+
+
+def _of(group: dict[str, str]) -> str:
+    return f"{words.group(group)}: " if group else ""
 
 
 def next_budget(subject: Subject) -> float:
@@ -126,7 +141,8 @@ def distrust(subject: Subject) -> list[str]:
     )
     for fit in subject.fits.values():
         said += [f"{fit.law.name}: {remark}" for remark in fit.law.law.remarks()]
-    names = {*subject.fits, *subject.lead.constants, *(comparison.table.index if comparison else ())}
+    laws = {f.law.law.name for f in subject.fits.values()}
+    names = {*subject.fits, *laws, *subject.lead.constants, *(comparison.table.index if comparison else ())}
     return list(dict.fromkeys(_sentence(s, names) for s in said))
 
 
@@ -185,14 +201,25 @@ def forecasts(subject: Subject) -> dict[str, Any] | None:
     if subject.no_allocation:
         return _points(subject, mass)
     budgets = next_budget(subject) * 10.0 ** np.arange(-2, 3)
-    table = subject.allocate(budgets)
     rows = []
-    for C in budgets:
-        found = table[table["C"] == C].set_index("quantity")
-        beyond = max(np.log10(C / subject.seen["C"][1]), np.log10(subject.seen["C"][0] / C), 0.0)
-        cells = [words.median_and_span(q, found.loc[q].to_dict()) for q in ("N", "D", "tokens_per_parameter", "loss")]
-        rows.append([(words.power(C), ""), *cells, (words.decades(beyond), "")])
-    header = ["FLOPs", "parameters N", "tokens D", "tokens per parameter", "loss, nats/token", "compute, from the runs"]
+    for group in subject.groups:
+        table = subject.allocate(budgets, group)
+        for C in budgets:
+            found = table[table["C"] == C].set_index("quantity")
+            beyond = max(np.log10(C / subject.seen["C"][1]), np.log10(subject.seen["C"][0] / C), 0.0)
+            quantities = ("N", "D", "tokens_per_parameter", "loss")
+            cells = [words.median_and_span(q, found.loc[q].to_dict()) for q in quantities]
+            names = [(name, "") for name in group.values()]
+            rows.append([*names, (words.power(C), ""), *cells, (words.decades(beyond), "")])
+    header = [
+        *subject.groups[0],
+        "FLOPs",
+        "parameters N",
+        "tokens D",
+        "tokens per parameter",
+        "loss, nats/token",
+        "compute, from the runs",
+    ]
     return {
         "caption": f"Compute-optimal models at C = 6ND{_held(subject)}: median and {mass} interval.",
         "header": header,
@@ -207,16 +234,24 @@ def _points(subject: Subject, mass: str) -> dict[str, Any]:
     )
     steps = [0.0, 0.5, 1.0, 1.5]
     points = {n: [float(f"{low[n] * (high[n] / low[n]) ** t:.2g}") for t in steps] for n in subject.inputs}
-    table = subject.predict(**points)
     rows = []
-    for start in range(0, len(table), 2):
-        pair = table.iloc[start : start + 2].set_index("quantity")
-        beyond = max(float(pair.iloc[0][f"decades_{n}"]) for n in subject.inputs)
-        place = [(words.bare(n, float(pair.iloc[0][n])), "") for n in subject.inputs]
-        cells = [words.median_and_span(subject.metric, pair.loc[q].to_dict()) for q in ("mean_curve", "new_run")]
-        rows.append([*place, *cells, (words.decades(beyond), "")])
+    for group in subject.groups:
+        table = subject.predict(**points, **group)
+        for start in range(0, len(table), 2):
+            pair = table.iloc[start : start + 2].set_index("quantity")
+            beyond = max(float(pair.iloc[0][f"decades_{n}"]) for n in subject.inputs)
+            place = [(words.bare(n, float(pair.iloc[0][n])), "") for n in subject.inputs]
+            cells = [words.median_and_span(subject.metric, pair.loc[q].to_dict()) for q in ("mean_curve", "new_run")]
+            names = [(name, "") for name in group.values()]
+            rows.append([*names, *place, *cells, (words.decades(beyond), "")])
     units = [f"{n}, {words.UNITS[n]}" if n in words.UNITS else n for n in subject.inputs]
-    header = [*units, f"{subject.metric}, mean curve", f"{subject.metric}, a new run", "from the runs"]
+    header = [
+        *subject.groups[0],
+        *units,
+        f"{subject.metric}, mean curve",
+        f"{subject.metric}, a new run",
+        "from the runs",
+    ]
     caption = f"Predictions from the centre of the runs outwards: median and {mass} interval."
     return {"caption": caption, "header": header, "rows": rows}
 
@@ -226,7 +261,8 @@ def fitted(fit: Fit, rows: np.ndarray) -> pd.DataFrame:
     runs = fit.runs
     inputs = {n: x[rows] for n, x in runs.inputs.items()}
     curve = np.median(evaluate_draws(fit, fit.law.metric, inputs), axis=0)
-    table = pd.DataFrame({"the row": [str(x) for x in runs.labels[rows]], **inputs})
+    names = labelled(fit.law, {c: inputs.pop(c) for c in fit.law.columns})
+    table = pd.DataFrame({"the row": [str(x) for x in runs.labels[rows]], **inputs, **names})
     if {"N", "D"} <= set(runs.inputs) and "C" not in runs.inputs:
         table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
     table[runs.metric] = runs.observed[rows]
@@ -248,7 +284,7 @@ def spread_out(fit: Fit) -> np.ndarray:
 def data_table(subject: Subject) -> dict[str, Any]:
     """The first runs as text, at most `MOST_ROWS` of them."""
     table = fitted(subject.lead, np.arange(min(subject.lead.runs.rows, MOST_ROWS)))
-    labels = ("the row", "group", "run")
+    labels = ("the row", "group", "run", *subject.lead.law.columns)
     special = {"off by": "{:+.2f} %".format, "the law": "{:#.4g}".format, "C": "{:.4g}".format}
     write = [str if c in labels else special.get(str(c), "{:.6g}".format) for c in table]
     rows = [[w(x) for w, x in zip(write, row, strict=True)] for row in table.itertuples(index=False)]

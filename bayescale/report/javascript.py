@@ -19,6 +19,10 @@ MOST_LINES = 2000
 """Longest function that is worth shipping to a browser."""
 
 
+EFFECT = "the effect of a group on the law"
+"""Stands for it among the names of constants."""
+
+
 class UntranslatableError(Exception):
     """The formula uses something that this translation does not know; the message names it."""
 
@@ -95,7 +99,8 @@ def law_function(fit: Fit, constants: Sequence[str]) -> str:
     ----------
     fit : Fit
     constants : sequence of str
-        What the array `k` holds, in order; x0, x1, ... are the law's inputs in the order of `fit.law.inputs`.
+        What the array `k` holds, in order: constants of the law, and `EFFECT` for a factor on it; x0, x1, ... are the
+        law's inputs in the order of `fit.law.inputs`.
 
     Raises
     ------
@@ -105,10 +110,15 @@ def law_function(fit: Fit, constants: Sequence[str]) -> str:
 
     if not numeric(fit.law.inputs):
         raise UntranslatableError("an input is no number")
+    if any(f.bends for f in fit.law.latent):
+        raise UntranslatableError("a field bends its inputs")
 
     def value(k: tuple[Any, ...], *inputs: Values) -> Any:
-        law = fit.target.law_at(dict(zip(constants, k, strict=True)))
-        return getattr(law, law.metric)(*inputs)
+        own = dict(zip(constants, k, strict=True))
+        factor = own.pop(EFFECT, None)
+        law = fit.law.law.drawn(own)
+        found = getattr(law, law.metric)(*inputs)
+        return found if factor is None else found * factor
 
     with jax.enable_x64(True):
         closed = jax.make_jaxpr(value)((1.0,) * len(constants), *(1.0 for _ in fit.law.inputs))

@@ -14,14 +14,15 @@ const bayescale = (() => {
     return new Float64Array(bytes.buffer);
   }
 
-  /* A law with its draws: rows of constants, and the log of a new run over the law. */
-  function posterior(entry, formula) {
-    const flat = numbers(entry.draws);
-    const width = entry.constants.length;
+  /* A law with its draws in one of the groups: rows of constants, and the log of a new run over the law. */
+  function posterior(entry, formula, group = 0) {
+    const { draws, scatter } = entry.groups[group];
+    const flat = numbers(draws);
+    const width = flat.length / entry.count;
     const rows = [];
     for (let i = 0; i < entry.count; i++) rows.push(flat.subarray(i * width, (i + 1) * width));
     const { name, weight, inputs } = entry;
-    return { name, weight, inputs, formula, rows, scatter: numbers(entry.scatter) };
+    return { name, weight, inputs, formula, rows, scatter: numbers(scatter) };
   }
 
   /* Every so many draws, for curves. */

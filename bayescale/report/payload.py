@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import fields
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import pandas as pd
 from scipy import stats
 
 from bayescale.fit import Fit
-from bayescale.law.labels import new_effect
+from bayescale.law.fields import UNSEEN
+from bayescale.law.labels import constants_in, new_effect
 from bayescale.report import words
-from bayescale.report.javascript import UntranslatableError, law_function
+from bayescale.report.javascript import EFFECT, UntranslatableError, law_function
 from bayescale.report.subject import Subject
 
 MOST_NUMBERS = 250_000
@@ -32,14 +33,14 @@ def planner(subject: Subject, table: pd.DataFrame) -> tuple[dict[str, Any], list
     if not subject.fits:
         return {}, [], "no law has converged."
     entries, functions = [], []
-    numbers = sum((len(f.constants) + 1) * _draws(f) for f in subject.fits.values())
+    plans = subject.plans
+    numbers = sum((len(f.law.law.fields) + 1) * _draws(f) for f in subject.fits.values()) * len(plans)
     step = -(-numbers // MOST_NUMBERS)
     for name, fit in subject.fits.items():
-        noise = {f.name for f in fields(fit.likelihood)}
-        constants = [n for n in fit.constants if n not in noise]
+        constants = [n for n in fit.law.law.fields if n in fit.constants]
         try:
-            functions.append(law_function(fit, constants))
-            scatter = _scatter(fit)[::step]
+            functions.append(law_function(fit, [*constants, EFFECT] if fit.law.effects else constants))
+            of_groups = [_in_group(fit, constants, group, step) for group in plans]
         except UntranslatableError as error:
             return (
                 {},
@@ -53,17 +54,14 @@ def planner(subject: Subject, table: pd.DataFrame) -> tuple[dict[str, Any], list
                 [],
                 f"the planner cannot evaluate {name} in a browser ({reason}). The numbers above come from Python.",
             )
-        thinned = fit.thinned()
-        draws = np.stack([thinned[n][::step] for n in constants], axis=1)
         entries.append(
             {
                 "name": name,
                 "weight": subject.weights[name],
                 "inputs": list(fit.law.inputs),
                 "constants": constants,
-                "count": len(draws),
-                "draws": _packed(draws),
-                "scatter": _packed(scatter),
+                "groups": of_groups,
+                "count": -(-_draws(fit) // step),
             }
         )
     columns = [n for n in ("C", *subject.inputs, subject.metric) if n in table]
@@ -76,9 +74,31 @@ def planner(subject: Subject, table: pd.DataFrame) -> tuple[dict[str, Any], list
         "seen": {n: list(span) for n, span in subject.seen.items()},
         "centre": {n: subject.lead.centre.values[n] for n in subject.inputs},
         "units": words.UNITS,
-        "runs": {n: table[n].tolist() for n in columns} | {"row": table["the row"].tolist()},
+        "groups": [words.group(group) for group in plans],
+        "runs": {n: table[n].tolist() for n in columns}
+        | {"row": table["the row"].tolist(), "group": group_names(subject, table)},
     }
     return content, functions, ""
+
+
+def group_names(subject: Subject, table: pd.DataFrame) -> list[str]:
+    """The group of each of the runs, as the planner names it."""
+    columns = [c for c in subject.groups[0] if c in table]
+    return [words.group(dict(zip(columns, row, strict=True))) for row in table[columns].itertuples(index=False)]
+
+
+def _in_group(fit: Fit, constants: list[str], group: dict[str, str], step: int) -> dict[str, str]:
+    """What the page knows of a law in a group: draws of its constants, and of a new run over the law."""
+    names = {c: x for c, x in group.items() if c in fit.law.columns}
+    own, factor = constants_in(fit.law, fit.thinned(), names)
+    columns = [own[n] for n in constants]
+    if fit.law.effects:
+        columns.append(np.broadcast_to(factor, columns[0].shape))
+    known = [c for c, x in names.items() if x != UNSEEN]
+    return {
+        "draws": _packed(np.stack(columns, axis=1)[::step]),
+        "scatter": _packed(_scatter(fit, known)[::step]),
+    }
 
 
 def pictures(subject: Subject, table: pd.DataFrame) -> dict[str, Any]:
@@ -94,6 +114,7 @@ def pictures(subject: Subject, table: pd.DataFrame) -> dict[str, Any]:
             "residual": table["off by"].tolist(),
             "across": table[across].tolist(),
             "row": table["the row"].tolist(),
+            "group": group_names(subject, table),
         },
         "across": across,
         "scatter": [float(x) for x in 100 * np.quantile(_scatter(fit), [0.05, 0.95])],
@@ -152,11 +173,14 @@ def _draws(fit: Fit) -> int:
     return len(next(iter(fit.thinned().values())))
 
 
-def _scatter(fit: Fit) -> np.ndarray:
-    """Log of a new run over the law at every draw, shape (draw,): what `predict` adds to the mean curve."""
+def _scatter(fit: Fit, known: Collection[str] = ()) -> np.ndarray:
+    """Log of a new run over the law at every draw, shape (draw,): what `predict` adds to the mean curve.
+
+    Of a run whose group is known by some columns.
+    """
     constants = fit.thinned()
     keys = np.random.default_rng((fit.seed, 1)).integers(0, 2**32, (_draws(fit), 2), dtype=np.uint32)
-    ones = np.ones((_draws(fit), 1)) * np.reshape(new_effect(fit.law, constants), (-1, 1))
+    ones = np.ones((_draws(fit), 1)) * np.reshape(new_effect(fit.law, constants, known), (-1, 1))
     new_run = np.asarray(fit.target.new_run(constants, ones, keys))[:, 0]
     with np.errstate(divide="ignore"):  # tails so heavy that a draw underflows
         return np.asarray(np.log(new_run))

@@ -43,12 +43,12 @@ const planBudget = (() => {
         ]);
       }
     }
-    t.table("best", `Compute-optimal with ${words.power(s.C)} FLOPs`, rows);
+    t.table("best", `Compute-optimal${t.within()} with ${words.power(s.C)} FLOPs`, rows);
     const held = content.inputs
       .filter((n) => n !== "N" && n !== "D")
       .map((n) => `${n} held at ${words.value(n, s.fixed[n])}, `)
       .join("");
-    let text = `With ${words.power(s.C)} FLOPs, ${t.distance(s.C, content.seen.C, "run")}, ${held}`;
+    let text = `With ${words.power(s.C)} FLOPs${t.within()}, ${t.distance(s.C, content.seen.C, "run")}, ${held}`;
     text += `the optimum has ${t.said("N", best.N)} parameters trained on ${t.said("D", best.D)} tokens. `;
     text += `A new run there would reach a loss of ${t.said("loss", best.newRun)}.`;
     if (!Number.isNaN(s.target)) {

@@ -39,13 +39,13 @@ const planPoint = (() => {
       rows.push([`Chance that a new run comes out at ${s.target} or less`, "chance_newRun", share(found.newRun)]);
       rows.push(["Chance that the mean curve does", "chance_loss", share(found.mean)]);
     }
-    t.table("point", `At ${where}`, rows);
+    t.table("point", `At ${where}${t.within()}`, rows);
     const away = content.inputs
       .map((name) => [name, t.distance(s.fixed[name], content.seen[name])])
       .filter(([, d]) => d !== "within the runs");
     const far = away.length ? away.map(([name, d]) => `${name} is ${d}`).join(", ") : "this is within the runs";
     t.say(
-      `At ${where} the mean curve is ${t.said(content.metric, found.mean)}, ` +
+      `At ${where}${t.within()} the mean curve is ${t.said(content.metric, found.mean)}, ` +
         `and a new run ${t.said(content.metric, found.newRun)}. ${far[0].toUpperCase()}${far.slice(1)}.`,
     );
     return curves;
@@ -61,7 +61,7 @@ const planPoint = (() => {
       const found = grid.map((x) => bayescale.predict(few, { ...s.fixed, [name]: x }));
       const [mean, fresh] = [found.map((f) => t.estimate(f.mean)), found.map((f) => t.estimate(f.newRun))];
       const part = (of, which) => of.map((e) => e[which]);
-      const runs = content.runs;
+      const runs = t.runs;
       charts.draw(`plan-in-${i}`, () => {
         const [bottom, top] = charts.span(
           [...part(fresh, "low"), ...part(fresh, "high"), ...runs[content.metric]],

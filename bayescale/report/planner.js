@@ -3,15 +3,14 @@
 const planner = (() => {
   const BESIDES = 150; // milliseconds of rest before what takes longer is worked out
   const CURVE_DRAWS = 250;
-  let content, all, slim, state, later, speech;
+  let content, all, slim, runs, state, later, speech;
 
   const $ = (id) => document.getElementById(id);
 
   function start(given) {
     content = given;
-    all = given.laws.map((entry, i) => bayescale.posterior(entry, LAWS[i]));
-    slim = all.map((law) => bayescale.thinned(law, CURVE_DRAWS));
     state = { fixed: { ...given.centre } };
+    choose(0);
     if (given.allocates) {
       const [low, high] = given.seen.C;
       slide("budget", low / 3, high * 1e5, 10 ** (Math.round(Math.log10(high)) + 1), "C", (x) => (state.C = x));
@@ -38,9 +37,26 @@ const planner = (() => {
       document.querySelectorAll("#controls details").forEach((group) => group.removeAttribute("open"));
     }
     if ($("law")) $("law").addEventListener("change", update);
+    if ($("group"))
+      $("group").addEventListener("change", () => {
+        choose(Number($("group").value));
+        update();
+      });
     $("controls").addEventListener("submit", (event) => event.preventDefault());
     update();
   }
+
+  /* Answer for one of the groups: the laws' draws in it, and its runs. */
+  function choose(group) {
+    state.group = content.groups[group];
+    all = content.laws.map((entry, i) => bayescale.posterior(entry, LAWS[i], group));
+    slim = all.map((law) => bayescale.thinned(law, CURVE_DRAWS));
+    const kept = content.runs.group.map((name, i) => [name, i]).filter(([name]) => name === state.group);
+    runs = Object.fromEntries(
+      Object.entries(content.runs).map(([name, values]) => [name, kept.map(([, i]) => values[i])]),
+    );
+  }
+  const within = () => (state.group ? ` for ${state.group}` : "");
 
   /* A number and its slider of powers of ten, kept alike. */
   function slide(id, low, high, at, name, keep) {
@@ -173,6 +189,10 @@ const planner = (() => {
     distance,
     estimate,
     chosen,
+    within,
+    get runs() {
+      return runs;
+    },
     get content() {
       return content;
     },

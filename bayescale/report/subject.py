@@ -15,8 +15,11 @@ from bayescale.arrays import Numbers
 from bayescale.errors import BayescaleError, UsageError
 from bayescale.fit import Fit
 from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
+from bayescale.law.fields import UNSEEN
+from bayescale.law.groups import groups_asked
 from bayescale.runs.features import numeric
 from bayescale.studies.compare import Comparison
+from bayescale.studies.compare.average import Columns
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,25 @@ class Subject:
         return self.lead.law.inputs
 
     @cached_property
+    def columns(self) -> Columns:
+        """The columns that any of the laws is pooled by."""
+        return Columns.of((self.lead, *self.fits.values()))
+
+    @cached_property
+    def groups(self) -> list[dict[str, str]]:
+        """Every group, by its columns and names; of fits without groups one that names none."""
+        return groups_asked(self.columns, self.columns.asked, {})
+
+    @property
+    def plans(self) -> list[dict[str, str]]:
+        """The groups that the planner answers for: every one, and one that the table lacks."""
+        asked = self.columns.asked
+        return [*self.groups, dict.fromkeys(asked, UNSEEN)] if asked else self.groups
+
+    @cached_property
     def seen(self) -> dict[str, tuple[float, float]]:
         """Least and greatest value of each input in the runs, with C = 6ND where the laws have N and D."""
-        columns = dict(self.lead.runs.inputs)
+        columns = {n: self.lead.runs.inputs[n] for n in self.inputs}
         if {"N", "D"} <= set(columns) and "C" not in columns:
             columns["C"] = FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"]
         return {n: (float(x.min()), float(x.max())) for n, x in columns.items()}
@@ -88,17 +107,18 @@ class Subject:
         return ""
 
     def predict(self, **inputs: Any) -> pd.DataFrame:
-        """Predictions with intervals, averaged over the laws of a comparison."""
+        """Predictions with intervals, averaged over the laws of a comparison; a group is named by its columns."""
         if self.comparison and self.weights:
             return self.comparison.predict(interval=self.interval, **inputs)
-        return predict(self.lead, interval=self.interval, **inputs)
+        known = {n: x for n, x in inputs.items() if n in self.inputs or n in self.lead.law.columns}
+        return predict(self.lead, interval=self.interval, **known)
 
-    def allocate(self, budgets: Numbers) -> pd.DataFrame:
+    def allocate(self, budgets: Numbers, group: dict[str, str] | None = None) -> pd.DataFrame:
         """The optimum of budgets, with intervals; where `no_allocation` says why there is none, an error."""
-        terms: Any = {"fixed": self.others} if self.others else {}
+        held: dict[str, Any] = {**self.others, **(group or {})}
         if self.comparison:
-            return self.comparison.allocate(budgets, interval=self.interval, **terms)
-        return allocate(self.lead, budgets, interval=self.interval, **terms)
+            return self.comparison.allocate(budgets, interval=self.interval, **held)
+        return allocate(self.lead, budgets, interval=self.interval, **held)
 
 
 def subject_of(found: Fit | Comparison, interval: float) -> Subject:

@@ -74,6 +74,11 @@ def median_and_span(name: str, found: Mapping[Any, Any]) -> tuple[str, str]:
     return write(median, digits), f"{write(low, digits)} to {write(high, digits)}"
 
 
+def group(names: Mapping[str, str]) -> str:
+    """A group by its columns: 'mix = web'."""
+    return ", ".join(f"{column} = {name}" for column, name in names.items())
+
+
 def listed(names: list[str]) -> str:
     """Names as a person lists them: 'a, b and c'."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

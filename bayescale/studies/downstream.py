@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
-from bayescale.answers.predict import blocks_of, decades_beyond, filled_blocks, points_of
+from bayescale.answers.predict import blocks_of, decades_beyond, filled_blocks, points_named, together
 from bayescale.arrays import Numbers
 from bayescale.catalogue import LawLike, law_from
 from bayescale.compiled import Program
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit, fit
 from bayescale.law import AnyLaw, at_rows
+from bayescale.law.groups import asked_about, in_every_group
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.progress import Progress, silent
 from bayescale.runs import Source, read_runs
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, jax.Array]
 QUANTITIES = ("mean_curve", "new_run")
+OWN = "the task's "
+"""Before the names of the task's columns of groups, where they stand beside those of the loss."""
 LARGE = 0.3
 """Of the scatter of the task's metric: what errors of the losses may add to it before a warning says so."""
 DERIVED_FROM: dict[str, list[tuple[str, ...]]] = {"C": [("N", "D"), ("N", "S", "B")], "D": [("S", "B"), ("N", "C")]}
@@ -101,7 +104,8 @@ class Downstream:
         interval : float
             Mass of the equal-tailed intervals.
         **inputs : array_like
-            As for `Fit.predict`: N parameters, D tokens, ..., and groups of either law by name, ``task="arc_easy"``.
+            As for `Fit.predict`: N parameters, D tokens, ..., and groups of either law by name, ``task="arc_easy"``;
+            where none is named, every group.
 
         Returns
         -------
@@ -198,21 +202,26 @@ class Downstream:
     def _points(
         self, runs: Source | None, inputs: dict[str, Any]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Points of the loss's law and codes of the task's groups there, checked, as arrays of one length."""
+        """Points of the loss's law and codes of the task's groups there, in every group where none is named."""
         of_task, of_loss = (set(x.law.columns) for x in (self.task, self.loss))
         if runs is None:
-            points = points_of(self.loss, None, {n: x for n, x in inputs.items() if n not in of_task - of_loss})
+            points = points_named(self.loss, None, {n: x for n, x in inputs.items() if n not in of_task - of_loss})
             named = {n: x for n, x in inputs.items() if n in of_task}
         else:
-            points, named = points_of(self.loss, runs, inputs), groups_of(self.task.law, read_runs(runs))
+            points, named = points_named(self.loss, runs, inputs), groups_of(self.task.law, read_runs(runs))
         _, codes = coded(self.task.law, named, strict=runs is None)
-        try:
-            flat = np.broadcast_arrays(*points.values(), *(x.ravel() for x in codes.values()))
-        except ValueError:
-            count = len(next(iter(points.values())))
-            raise UsageError(f"{', '.join(codes)}: give one name, or one for each of the {count} points") from None
-        arrays = [np.ascontiguousarray(x) for x in flat]
-        return dict(zip(points, arrays, strict=False)), dict(zip(codes, arrays[len(points) :], strict=True))
+        of_both = together({**points, **{_own(n): x for n, x in codes.items()}})
+        of_both = in_every_group(of_both, asked_about(self.loss.law, self.loss.runs.inputs))
+        for name in of_task & of_loss - set(codes):  # a group of the loss is the task's of the same name
+            if name in of_both:
+                label = labelled(self.loss.law, {name: of_both[name]})
+                of_both[_own(name)] = coded(self.task.law, label, strict=False)[1][name]
+        rows = asked_about(self.task.law, self.task.runs.inputs)
+        of_both = in_every_group(of_both, {_own(n): x for n, x in rows.items()})
+        return (
+            {n: of_both[n] for n in of_both if not n.startswith(OWN)},
+            {n: of_both[_own(n)] for n in self.task.law.columns if _own(n) in of_both},
+        )
 
     def _program(self) -> Program:
         """Constants, losses and groups, of the mean curve and of a new run, and a key -> the metric there, (2, point).
@@ -235,6 +244,10 @@ class Downstream:
 
     def __repr__(self) -> str:
         return fits_text(self.fits, self.warnings)
+
+
+def _own(column: str) -> str:
+    return f"{OWN}{column}"
 
 
 def fit_downstream(

@@ -89,10 +89,8 @@ def predictions_text(table: pd.DataFrame, interval: float) -> str:
     rows = []
     for _, row in table.iterrows():
         median, span = interval_text(row.to_dict())
-        beyond = max((float(row[c]), c.removeprefix("decades_")) for c in table.columns if c.startswith("decades_"))
-        outside = f"{beyond[0]:.1f} in {beyond[1]}" if beyond[0] > 0 else "inside"
-        place = (row[n] if isinstance(row[n], str) else f"{row[n]:.4g}" for n in inputs)
-        rows.append((*place, str(row.quantity).replace("_", " "), median, span, outside))
+        place = (_value(row[n]) for n in inputs)
+        rows.append((*place, str(row.quantity).replace("_", " "), median, span, _outside(row)))
     header = (*inputs, "", "median", f"{interval:.0%} interval", "decades beyond data")
     return "\n".join(aligned(rows, header))
 
@@ -101,19 +99,38 @@ def allocations_text(table: pd.DataFrame, interval: float) -> str:
     """A table of `allocate` or `penalty` as text, a block for each budget."""
     points = list(table.columns[: list(table.columns).index("quantity")])
     blocks = []
-    for key, part in table.groupby(points, sort=False):
-        title = ", ".join(f"{n} = {v:.4g}" for n, v in zip(points, key, strict=True))
+    for _, part in table.groupby(points, sort=False):
+        title = ", ".join(f"{n} = {_value(part[n].iloc[0])}" for n in points)
         share = part.probability.min()
+        if share == 0:
+            blocks.append(f"{title}: out of reach in every draw")
+            continue
         if "target_loss" in points:
             title += f" (reachable in {share:.0%} of draws)"
         elif share < 1:
             title += f" (with an optimum in {share:.1%} of draws, over which the rest is)"
+        if (outside := _outside(part.iloc[0])) not in ("", "inside"):
+            title += f"; decades beyond data: {outside}"
         rows = []
         for _, row in part.iterrows():
             median, span = _short(row)
             rows.append((f"  {str(row.quantity).replace('_', ' ')}", median, span))
         blocks.append("\n".join([title, *aligned(rows, ("", "median", f"{interval:.0%} interval"))]))
     return "\n\n".join(blocks)
+
+
+def _value(value: float | str) -> str:
+    """An input's number, or a group's name."""
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _outside(row: pd.Series) -> str:
+    """How far a point lies beyond the data: the most decades and of what; nothing where the table does not say."""
+    decades = [(float(x), str(c).removeprefix("decades_")) for c, x in row.items() if str(c).startswith("decades_")]
+    if not decades:
+        return ""
+    most, name = max(decades)
+    return f"{most:.1f} in {name}" if most > 0 else "inside"
 
 
 def _short(row: pd.Series) -> tuple[str, str]:

@@ -138,8 +138,8 @@ def how_to_fit(law: type[Law], quantities: dict[str, tuple[str, ...]]) -> Iterat
     yield f'fit = bs.fit("{law.name}", runs)  # columns {", ".join((*law.inputs, law.metric))}'
     yield f"fit.predict({given(law.inputs)})"
     if not refusal(law):
-        fixed = ", ".join(f'"{n}": {EXAMPLES.get(n, "...")}' for n in others(law))
-        yield f"fit.allocate(C=1e23{f', fixed={{{fixed}}}' if fixed else ''})"
+        held = [f"{n}={EXAMPLES.get(n, '...')}" for n in others(law)]
+        yield f"fit.allocate({', '.join(['C=1e23', *held])})"
     if asked := next((n for n, needs in quantities.items() if needs), None):
         yield f'fit.derive("{asked}", {given(quantities[asked])})'
     for source, values in law.published.items():
@@ -157,7 +157,7 @@ def how_to_fit(law: type[Law], quantities: dict[str, tuple[str, ...]]) -> Iterat
 def refusal(law: type[Law]) -> str:
     """Why a law has no compute-optimal split; '' where it has one."""
     try:
-        deployment_for(law(), {"fixed": {n: 1.0 for n in others(law)}})
+        deployment_for(law(), dict.fromkeys(others(law), 1.0))
     except UsageError as error:
         return str(error)
     return ""

@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescale import intervals
-from bayescale.answers.optimum import Terms
 from bayescale.answers.predict import evaluate_draws
 from bayescale.answers.scores.power_scaling import POWERS
 from bayescale.answers.scores.score import Score, score
@@ -70,7 +69,7 @@ class Comparison(Compared):
         N: Numbers | None = None,
         weights: str | Mapping[str, float] = "evidence",
         interval: float = intervals.INTERVAL,
-        **terms: Unpack[Terms],
+        **terms: Numbers,
     ) -> pd.DataFrame:
         """Compute-optimal N, D, D/N and loss averaged over laws; see `bayescale.studies.compare.average.allocate`."""
         return average.allocate(self, C, loss=loss, N=N, weights=weights, interval=interval, **terms)

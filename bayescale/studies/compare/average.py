@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from typing import Any, Unpack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayescale import intervals
-from bayescale.answers.allocate import Asked, out_of_reach
-from bayescale.answers.optimum import Terms
-from bayescale.answers.predict import decades_beyond, predict_draws
+from bayescale.answers.allocate import Asked, Drawn, beyond_data, out_of_reach
+from bayescale.answers.predict import decades_beyond, points_named, predict_draws, together
 from bayescale.arrays import Numbers
 from bayescale.errors import DataError, UsageError, did_you_mean
 from bayescale.fit import Fit
-from bayescale.runs import Source
+from bayescale.law.groups import asked_about, groups_asked, in_every_group
+from bayescale.law.labels import coded, groups_of, labelled
+from bayescale.posterior.posterior import Posterior
+from bayescale.runs import Source, read_runs
 from bayescale.studies.compare.compared import Compared
 
 RULES = {"evidence": "probability", "stacking": "weight", "holdout": "weight_holdout", "equal": ""}
@@ -83,8 +85,8 @@ def predict(
     ----------
     comparison : Compared
     runs, interval, **inputs
-        As for `bayescale.answers.predict.predict`. Of a group, laws that are pooled by its column answer for the
-        group, and the others for all runs.
+        As for `bayescale.answers.predict.predict`, groups by any law's columns among them. Of a group, laws that are
+        pooled by its column answer for the group, and the others for all runs.
     weights : {'evidence', 'stacking', 'holdout', 'equal'} or mapping
         See `law_weights`.
 
@@ -98,10 +100,9 @@ def predict(
     intervals.checked_interval(interval)
     shares = law_weights(comparison, weights)
     fits = [comparison.fits[n] for n in shares]
-    columns = grouping_columns(fits)
-    drawn = [predict_draws(f, runs, **_known(f, inputs, columns)) for f in fits]
-    points = {n: drawn[0][n].to_numpy() for n in fits[0].law.inputs}
-    groups = {str(n): d[n].to_numpy() for d in drawn for n in d.coords if n in columns}
+    points, groups = _points(fits, runs, inputs)
+    own = [points | {n: x for n, x in groups.items() if n in f.law.columns} for f in fits]
+    drawn = [predict_draws(f, None, **of_fit) for f, of_fit in zip(fits, own, strict=True)]
     beyond = decades_beyond(fits[0], points)
     place = pd.DataFrame({**points, **groups, "point": np.arange(len(next(iter(points.values()))))})
     moments = all(f.likelihood.has_moments(f.constants) for f in fits)
@@ -115,23 +116,41 @@ def predict(
     return table[order].reset_index(drop=True)
 
 
-def grouping_columns(fits: Iterable[Fit]) -> set[str]:
-    """The columns that any of the fits is pooled by."""
-    return {c for f in fits for c in f.law.columns}
+@dataclass(frozen=True)
+class Columns:
+    """The columns that any of several fits of the same rows is pooled by.
+
+    Attributes
+    ----------
+    columns : dict
+        Column -> its groups' labels.
+    asked : dict
+        Column -> codes of the rows, of those whose groups each get an answer.
+    """
+
+    columns: dict[str, tuple[str, ...]]
+    asked: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, fits: Iterable[Posterior]) -> Columns:
+        """Those of fits."""
+        found = list(fits)
+        columns = {c: labels for f in found for c, labels in f.law.columns.items()}
+        return cls(columns, {c: x for f in found for c, x in asked_about(f.law, f.runs.inputs).items()})
 
 
-def _known(fit: Fit, inputs: Mapping[str, Any], columns: set[str]) -> dict[str, Any]:
-    """The inputs that a fit of several knows: without the columns that only others are pooled by."""
-    strange = columns - grouping_columns([fit])
-    kept = {n: x for n, x in inputs.items() if n not in strange}
-    shape = np.broadcast_shapes(*(np.shape(inputs[n]) for n in strange & set(inputs)))
-    if not shape:
-        return kept
-    try:  # as many points as the others have
-        first = next(iter(kept))
-        return {**kept, first: np.broadcast_to(kept[first], np.broadcast_shapes(np.shape(kept[first]), shape))}
-    except (ValueError, StopIteration):
-        return kept  # the laws that know the columns say what is wrong
+def _points(
+    fits: list[Fit], runs: Source | None, inputs: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Points of the laws of several fits and names of their groups, as arrays of one length."""
+    of = Columns.of(fits)
+    table = None if runs is None else read_runs(runs)
+    rest = {n: x for n, x in inputs.items() if n not in of.columns}
+    named = {n: x for n, x in inputs.items() if n in of.columns} if table is None else groups_of(of, table)
+    points = {n: x for n, x in points_named(fits[0], table, rest).items() if n not in of.columns}
+    _, codes = coded(of, named, strict=table is None)
+    everywhere = in_every_group(together(points | codes), of.asked)
+    return {n: everywhere[n] for n in points}, {n: x for n, x in labelled(of, everywhere).items() if n in of.columns}
 
 
 def allocate(
@@ -142,7 +161,7 @@ def allocate(
     N: Numbers | None = None,
     weights: str | Mapping[str, float] = "evidence",
     interval: float = intervals.INTERVAL,
-    **terms: Unpack[Terms],
+    **terms: Numbers,
 ) -> pd.DataFrame:
     """Compute-optimal allocations averaged over laws.
 
@@ -151,7 +170,7 @@ def allocate(
     comparison : Compared
         Of laws of N and D.
     C, loss, N, **terms
-        As for `bayescale.answers.allocate.allocate`; of a group in `fixed`, as for `predict`.
+        As for `bayescale.answers.allocate.allocate`; of groups, as for `predict`.
     weights, interval
         As for `predict`.
 
@@ -165,23 +184,33 @@ def allocate(
     shares = law_weights(comparison, weights)
     asked = Asked.checked(C, loss, N)
     fits = [comparison.fits[n] for n in shares]
-    columns = grouping_columns(fits)
-    by_law = [list(asked.points(f, _known_terms(f, terms, columns), reachable=False)) for f in fits]
-    rows = []
-    for drawn in zip(*by_law, strict=True):
-        reached = np.array([d.probability for d in drawn])
-        mass = reached * np.array(list(shares.values()))
-        if not mass.any():
-            raise DataError(out_of_reach(drawn[0].place["target_loss"]))
-        there = [(d, w) for d, w in zip(drawn, mass / mass.sum(), strict=True) if w > 0]
-        summary = mixture([d.column for d, _ in there], [w for _, w in there], interval)
-        rows.append(replace(drawn[0], probability=min(float(mass.sum()), 1.0)).row(summary))
+    of = Columns.of(fits)
+    rest = {n: x for n, x in terms.items() if n not in of.columns}
+    groups = groups_asked(of, of.asked, {n: x for n, x in terms.items() if n in of.columns})
+    by_group = []
+    for group in groups:
+        known = [{n: x for n, x in group.items() if n in f.law.columns} for f in fits]
+        by_law = [asked.points(f, {**rest, **own}) for f, own in zip(fits, known, strict=True)]
+        by_group.append(list(zip(*by_law, strict=True)))
+    rows: list[dict[str, Any]] = []
+    for value, of_point in zip(asked.values, zip(*by_group, strict=True), strict=True):
+        found = [
+            [_averaged(drawn, group, list(shares.values()), interval) for drawn in zip(*by_law, strict=True)]
+            for group, by_law in zip(groups, of_point, strict=True)
+        ]
+        if not any(row["probability"] for block in found for row in block):
+            raise DataError(out_of_reach(value))
+        rows += [row | beyond_data(fits[0], block) for block in found for row in block]
     return pd.DataFrame(rows)
 
 
-def _known_terms(fit: Fit, terms: Terms, columns: set[str]) -> Terms:
-    fixed = _known(fit, terms.get("fixed", {}), columns)
-    return terms if "fixed" not in terms else {**terms, "fixed": fixed}
+def _averaged(drawn: Sequence[Drawn], group: dict[str, str], shares: list[float], interval: float) -> dict[str, Any]:
+    """The row of one quantity at one point in one group, over the draws, of all laws, at which the point exists."""
+    mass = np.array([d.probability for d in drawn]) * np.array(shares)
+    there = [(d.column, w) for d, w in zip(drawn, mass, strict=True) if w > 0] or [(drawn[0].column, 1.0)]
+    summary = mixture([x for x, _ in there], [w / sum(w for _, w in there) for _, w in there], interval)
+    of_group = replace(drawn[0], place={**drawn[0].place, **group}, probability=min(float(mass.sum()), 1.0))
+    return of_group.row(summary)
 
 
 def mixture(

@@ -21,6 +21,10 @@ def strength(log_bayes_factor: float) -> str:
     return next(word for bound, word in WORDS if 2 * abs(log_bayes_factor) <= bound)
 
 
+CLEAR = 3
+"""Standard errors of a difference of log evidences below which it tells no laws apart."""
+
+
 def factor_range(sensitivity: pd.DataFrame, table: pd.DataFrame, best: str, other: str) -> tuple[float, float]:
     """Least and greatest log Bayes factor of `best` against `other`, as the priors of either or both are scaled."""
     base = float(table["log_evidence"][best] - table["log_evidence"][other])
@@ -51,8 +55,9 @@ def verdict_of(
     word = strength(factor)
     weights = "equal prior weights" if not prior_weights else "the prior weights given"
     share = probability_text(float(table["probability"][best]))
-    tied = word == WORDS[0][1]
-    numbers = f"log Bayes factor {factor:.2f} +- {error:.2f}{f', {word}' if tied else ''}"
+    weak = word == WORDS[0][1]
+    tied = weak or factor < CLEAR * error
+    numbers = f"log Bayes factor {factor:.2f} +- {error:.2f}{f', {word}' if weak else ''}"
     said = f"cannot tell {best} from {other}" if tied else f"are {word} evidence for {best} over {other}"
     text = f"These {rows} rows {said}, the next best ({numbers}; probability {share} with {weights})"
     powers = f"{POWERS[0]:g} to {POWERS[-1]:g}"
@@ -89,7 +94,7 @@ def cautions(table: pd.DataFrame, sensitivity: pd.DataFrame) -> list[str]:
             )
         error = _joint_error(table, best, other)
         factor = -float(table["log_bayes_factor"][other])
-        if factor < 3 * error:
+        if factor < CLEAR * error:
             found.append(
                 f"{best} and {other} cannot be told apart: log evidences are apart by {factor:.3f} +- {error:.3f}"
             )
