@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.answers.needed import needed_input, single_input
 from bayescale.answers.optimum import (
     FREE,
     Deployment,
@@ -44,25 +45,26 @@ def allocate(
     Parameters
     ----------
     fit : Posterior
-        Of a law with inputs N and D.
+        Of a law with inputs N and D; for a target also of a law of one input, which is what it then needs.
     C : array_like, optional
-        Budgets in FLOPs, C = 6ND (and 2N a token served, with `inference_tokens`).
+        Budgets in FLOPs: C = 6ND, or the fitted table's own count (and 2N a token served, with `inference_tokens`).
     loss : array_like, optional
-        Target losses, instead of budgets: each draw finds its own compute.
+        Target losses (error rates, where the law was fitted to these), instead of budgets: each draw finds its own
+        compute, or its own input of a law of one.
     N : float, optional
         A model size in mind: adds what using it at each budget costs (see `penalty`).
     interval : float
         Mass of the equal-tailed intervals.
     **terms
-        What the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D, fixed;
-        see `bayescale.answers.optimum.Terms`.
+        What the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D, fixed,
+        cost; see `bayescale.answers.optimum.Terms`.
 
     Returns
     -------
     DataFrame
         One row a budget (or target loss) and quantity; quantities are N, D, tokens_per_parameter and loss
-        (for a target loss: C, N, D, tokens_per_parameter), with terms training_flops and inference_flops, and
-        with `N` excess_loss and compute_penalty.
+        (for a target loss: C, N, D, tokens_per_parameter; the input of a law of one), with terms training_flops and
+        inference_flops, and with `N` excess_loss and compute_penalty.
         Columns: C or target_loss, quantity, median, mean, sd, low, high, and probability, the share of draws in which
         the budget has an optimum, or the target can be reached, at all (the rest is over those draws).
 
@@ -85,7 +87,7 @@ def allocate_draws(fit: Posterior, C: Numbers, **terms: Unpack[Terms]) -> xarray
     """
     import xarray
 
-    deployment = deployment_for(fit.law, terms)
+    deployment = deployment_for(fit.law, terms, fit.runs.cost)
     budgets = checked_inputs(fit.law.name, ("C",), {"C": C})["C"].ravel()
     found = optimum_draws(fit, budgets, deployment)
     return xarray.Dataset({n: (("draw", "C"), x) for n, x in found.items()}, coords={"C": budgets})
@@ -101,12 +103,12 @@ def penalty(
     DataFrame
         Columns N, D, C, quantity, median, mean, sd, low, high, and probability, the share of draws that have an
         optimum to hold it against (the rest is over those draws). Quantities: loss; excess_loss, the loss above
-        that of the optimum at C = 6ND (nats/token); compute_penalty, C over the least compute that reaches
+        that of the optimum at the same C (nats/token); compute_penalty, C over the least compute that reaches
         the same loss (1 at the optimum). With terms (see `allocate`), C counts serving, and the optimum keeps to
         the limits.
     """
     intervals.checked_interval(interval)
-    deployment = deployment_for(fit.law, terms)
+    deployment = deployment_for(fit.law, terms, fit.runs.cost)
     given = checked_inputs(fit.law.name, ("N", "D"), {"N": N, "D": D})
     sizes, tokens = (np.ravel(x) for x in np.broadcast_arrays(given["N"], given["D"]))
     draws = penalty_draws(fit, sizes, tokens, deployment)
@@ -189,7 +191,10 @@ class Asked:
 
     def points(self, fit: Posterior, terms: Terms, *, reachable: bool = True) -> Iterator[Drawn]:
         """Draws of every quantity at every point, by one law; `reachable` refuses targets that no draw reaches."""
-        deployment = deployment_for(fit.law, terms)
+        if self.name == "target_loss" and single_input(fit.law):
+            yield from _for_targets(fit, self.values, terms, reachable)
+            return
+        deployment = deployment_for(fit.law, terms, fit.runs.cost)
         if self.name == "target_loss":
             yield from _for_losses(fit, self.values, deployment, reachable)
             return
@@ -225,6 +230,19 @@ def _for_losses(fit: Posterior, targets: np.ndarray, deployment: Deployment, rea
             yield Drawn({"target_loss": float(target)}, name, values, float(reached.mean()))
 
 
-def out_of_reach(target: float) -> str:
+def _for_targets(fit: Posterior, targets: np.ndarray, terms: Terms, reachable: bool) -> Iterator[Drawn]:
+    """The input that targets need, by a law of one."""
+    name = single_input(fit.law)
+    if strange := set(terms) - {"fixed"}:
+        raise UsageError(f"law {fit.law.name} takes {name} alone, and does not know {sorted(strange)[0]}")
+    draws = needed_input(fit, targets, terms.get("fixed", {}))
+    for i, target in enumerate(targets):
+        reached = np.isfinite(draws[:, i])
+        if reachable and not reached.any():
+            raise DataError(out_of_reach(target, name))
+        yield Drawn({"target_loss": float(target)}, name, draws[reached, i], float(reached.mean()))
+
+
+def out_of_reach(target: float, by: str = "compute") -> str:
     """That no draw reaches a target loss."""
-    return f"a loss of {target:g} is out of reach with any compute in every draw; ask for a higher one"
+    return f"a loss of {target:g} is out of reach with any {by} in every draw; ask for a higher one"

@@ -11,11 +11,11 @@ import pandas as pd
 from bayescale import intervals
 from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import MOST, Posterior
 from bayescale.runs import Source, read_runs
+from bayescale.runs.cost import recounted
 from bayescale.runs.features import encoded, feature_of
 from bayescale.runs.inputs import checked_inputs
 
@@ -39,7 +39,8 @@ def predict(
     interval : float
         Mass of the equal-tailed intervals.
     **inputs : array_like
-        The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of a fit
+        The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. For a law of
+        N and D, C with one of them stands for the other, by the table's count of FLOPs. Of a fit
         with `pool` also groups by name, ``corpus="c4"``; one left out is unseen, drawn from the population.
 
     Returns
@@ -149,7 +150,7 @@ def decades_beyond(fit: Posterior, points: dict[str, np.ndarray]) -> dict[str, n
     points = dict(points)
     if {"N", "D"} <= set(points) and "C" not in points:
         for table in (seen, points):
-            table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
+            table["C"] = fit.runs.cost.flops(table["N"], table["D"])
     beyond = {}
     for name, x in points.items():
         if (name not in fit.law.inputs and name != "C") or not feature_of(name).numeric:
@@ -167,9 +168,20 @@ def points_of(fit: Posterior, runs: Source | None, inputs: dict[str, Any]) -> di
     if runs is not None:
         if inputs:
             raise UsageError(f"give the points as a table or as {', '.join(inputs)}, not both")
-        table = read_runs(runs)
+        table = recounted(read_runs(runs), fit.runs.cost)
         inputs = {n: table[n].to_numpy() for n in names if n in table} | groups_of(fit.law, table)
-    return _given(fit, names, inputs, strict=runs is None)
+    return _given(fit, names, _of_budget(fit, inputs), strict=runs is None)
+
+
+def _of_budget(fit: Posterior, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Inputs of a law of N and D of which C stands for one: what the budget leaves for it."""
+    names, cost = fit.law.inputs, fit.runs.cost
+    if "C" not in inputs or "C" in names or not {"N", "D"} <= set(names) or ("N" in inputs) == ("D" in inputs):
+        return inputs
+    one, other = ("N", "D") if "N" in inputs else ("D", "N")
+    C, x = checked_inputs(fit.law.name, ("C", one), {"C": inputs["C"], one: inputs[one]}).values()
+    rest = {n: v for n, v in inputs.items() if n != "C"}
+    return {**rest, other: cost.tokens(C, x) if one == "N" else cost.parameters(C, x)}
 
 
 def _given(

@@ -8,6 +8,7 @@ import click
 
 from bayescale.cli.options import (
     averaged_by,
+    cost_of,
     estimates_by_point,
     given_inputs,
     input_options,
@@ -50,9 +51,11 @@ def command(fit: str, runs: str | None, law: str | None, weights: str | None, in
         for entry, (_, row) in zip(predictions, table.iloc[::2].iterrows(), strict=True):
             entry["decades_beyond_data"] = {c.removeprefix("decades_"): float(row[c]) for c in beyond}
         metric = found.metric if average else found.law.metric
-        head = {"interval_mass": interval, **law_entry(found, average), "metric": metric}
+        head = {"interval_mass": interval, **law_entry(found, average), "metric": metric, "cost": cost_of(found).entry}
         print_json({**head, "predictions": predictions})
     else:
         click.echo(predictions_text(table, interval))
+        if not isinstance(found, Downstream) and (sentence := cost_of(found).sentence):
+            click.echo(f"\n{sentence}")
         if average:
             click.echo(f"\n{average_text(found, average['weights'], table)}")

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from bayescale import intervals
 from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
 from bayescale.plot.subject import Plotted, Subject, Weights, require_split, subject
@@ -95,7 +94,7 @@ def loss(
     if at_optimum:
         fixed = of.further(others, held)
         N = of.allocate(x, fixed, interval)["N"]["median"]
-        points: dict[str, Any] = {"N": N, "D": x / (FLOPS_PER_PARAMETER_TOKEN * N), **fixed}
+        points: dict[str, Any] = {"N": N, "D": of.runs.cost.tokens(x, N), **fixed}
         drawn = _one_curve(axis, of, x, points, seen, interval)
         text = f"{of.law.metric} at the optimal split of C, {of.name}"
     elif not others:

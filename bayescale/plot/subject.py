@@ -13,7 +13,7 @@ from bayescale import intervals
 from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw
+from bayescale.law import AnyLaw
 from bayescale.law.labels import new_effect
 from bayescale.plot.kinds import has_allocation, refused
 from bayescale.runs import Observations
@@ -108,8 +108,8 @@ class Subject:
         return {n: float(np.ravel(held[n])[0]) if n in held else middle(self.runs.inputs[n]) for n in among}
 
     def compute(self) -> np.ndarray:
-        """C = 6ND of every row."""
-        return np.asarray(FLOPS_PER_PARAMETER_TOKEN * self.runs.inputs["N"] * self.runs.inputs["D"])
+        """What every row cost, FLOPs."""
+        return np.asarray(self.runs.cost.flops(self.runs.inputs["N"], self.runs.inputs["D"]))
 
 
 def subject(found: Plotted, weights: Weights | None = None) -> Subject:
