@@ -38,8 +38,13 @@ POSITIVE = Number()
 @click.option("--C", "C", type=Numbers("C"), help="Budgets in FLOPs, separated by commas.")
 @click.option("--gpu-hours", type=Numbers(), help="Budgets in GPU-hours (needs --peak and --mfu).")
 @click.option("--money", type=Numbers(), help="Budgets in money (needs --peak, --mfu and --price).")
-@click.option("--loss", "--error", "loss", type=Numbers(),
-              help="Target losses or error rates instead: the compute, or of a law of one its input, for each.")  # fmt: skip
+@click.option(
+    "--loss",
+    "--error",
+    "loss",
+    type=Numbers(),
+    help="Target losses or error rates instead: the compute, or of a law of one its input, for each.",
+)
 @click.option("--N", "N", type=Numbers("N"), help="A model size in mind: what it costs to use it at the budgets.")
 @click.option(
     "--inference-tokens", type=Number("D", zero=True), help="Tokens to serve, paid from the budget: 2N FLOPs each."

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -22,6 +21,7 @@ from bayescale.runs.features import feature_of
 from bayescale.runs.names import standard_name
 from bayescale.runs.notes import DROPPED
 from bayescale.runs.observations import COLLINEAR
+from bayescale.runs.taken import Checkpoints as Checkpoints
 
 HOW = ("auto", "last", "along", "effects", "all")
 ORDER = ("D", "S", "C")
@@ -47,39 +47,6 @@ NOT_DONE = {
     "crashed", "failed", "running", "killed", "preempted", "preempting", "canceled", "cancelled", "timeout", "pending",
     "aborted", "error", "stopped", "interrupted", "scheduled", "queued", "out_of_memory", "node_fail",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Checkpoints:
-    """What a fit makes of rows that share a run.
-
-    Attributes
-    ----------
-    how : {'last', 'along', 'effects', 'all'}
-        The last row of each run; rows along each run, whose residuals follow one another; an effect of each run on the
-        law; or all rows, as if each were a run.
-    column : str
-        What names the runs.
-    runs, rows, kept : int
-        How many there are, and how many rows are fitted.
-    sentence : str
-        What was done, and how to do otherwise.
-    unit : float or None
-        Of D or S, in which rows along a run forget; None where they forget by powers of it.
-    """
-
-    how: str
-    column: str
-    runs: int
-    rows: int
-    kept: int
-    sentence: str
-    unit: float | None = None
-
-    @property
-    def entry(self) -> dict[str, object]:
-        """As JSON holds it."""
-        return asdict(self)
 
 
 CheckpointsLike: TypeAlias = str | Checkpoints

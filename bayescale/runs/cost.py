@@ -113,7 +113,8 @@ def cost_from(given: CostLike) -> Cost | None:
     if given is None or isinstance(given, Cost) or given == "table":
         return given if isinstance(given, Cost) else None
     number, power = r"[0-9.]+(?:e[+-]?[0-9]+)?", r"(?:(?:\^|\*\*)([0-9.]+))?"
-    found = re.fullmatch(rf"({number})\*?N{power}\*?D{power}", re.sub(r"\s|^C=", "", str(given).replace("·", "*")))
+    text = re.sub(r"\s", "", str(given)).replace("·", "*").removeprefix("C=")
+    found = re.fullmatch(rf"({number})\*?N{power}\*?D{power}", text)
     try:
         k, a, b = (float(x or 1) for x in found.groups()) if found else (0.0, 0.0, 0.0)
     except ValueError:

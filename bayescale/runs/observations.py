@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,7 @@ from bayescale.runs.notes import warnings_among
 from bayescale.runs.numbers import Array, numbers
 from bayescale.runs.schedule import schedule_from
 from bayescale.runs.tables import read_runs
-
-if TYPE_CHECKING:
-    from bayescale.runs.checkpoints import Checkpoints
+from bayescale.runs.taken import Checkpoints
 
 SCHEDULE = "learning rates as text, such as '0:0 2000:3e-4 cosine 20000:3e-5'; with_schedules makes it of logged rates"
 COLLINEAR = 0.98  # correlation of two log inputs above which a law's terms cannot be told apart

@@ -29,8 +29,8 @@ from bayescale.posterior.mode import Mode
 from bayescale.posterior.posterior import Posterior
 from bayescale.posterior.samples import Samples, quality
 from bayescale.runs import Observations
-from bayescale.runs.checkpoints import Checkpoints
 from bayescale.runs.cost import Cost
+from bayescale.runs.taken import Checkpoints
 from bayescale.storage.netcdf import check_seal, read_tree
 from bayescale.storage.source import source_hash
 

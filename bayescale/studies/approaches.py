@@ -22,6 +22,7 @@ from bayescale.errors import DataError
 from bayescale.fit import Fit, fit
 from bayescale.progress import Progress, silent
 from bayescale.runs import Source, read_runs
+from bayescale.runs.checkpoints import run_column
 from bayescale.runs.cost import Cost, CostLike, cost_from, recounted, table_cost
 from bayescale.runs.inputs import checked_inputs
 from bayescale.text.approaches import approaches_text
@@ -139,6 +140,9 @@ def approaches(
         counts = given.flops(table["N"].to_numpy(), table["D"].to_numpy())
         attrs, table = table.attrs, table.assign(C=counts)
         table.attrs = attrs
+    if (column := run_column(table)) not in (None, "run"):
+        named = table.assign(run=table[column].astype(str))
+        named.attrs, table = table.attrs, named
     if missing := [n for n in ("N", "C", "loss") if n not in table]:
         raise DataError(f"{table.attrs['source']}: the approaches need N, loss and D or C; there is no {missing[0]}")
     last = table.sort_values("C", kind="stable").groupby("run", sort=False).tail(1) if "run" in table else table
