@@ -107,30 +107,31 @@ def of_runs(
     if how == "auto":
         how = _choice(frame, labels, inputs, constants, along)
     rows, runs, unit = len(labels), len(np.unique(labels)), None
+    at = np.arange(rows)
     if how == "last":
-        kept, said = _last(frame, labels, along), "the last row of each is fitted"
+        at, said = _last(frame, labels, along), "the last row of each is fitted"
     elif how == "along":
         if along not in ("S", "D") or along not in inputs:
             raise DataError(
                 f"{frame.attrs['source']}: rows are along a run for a law of D or S; last or effects may do"
             )
-        kept, unit = _spaced(frame, labels, along)
-        some = " at growing distances" if len(kept) < rows else ""
+        at, unit = _spaced(frame, labels, along)
+        some = " at growing distances" if len(at) < rows else ""
         clock = f"of log {along}" if unit is None else f"of about {REMEMBERED * unit:.2g} in {along}"
         said = f"rows along each run{some} are fitted, with residuals that follow one another (ar1, a memory {clock})"
         if along == "D":
             said += ". Where learning rates decay, a row before a run's end lies above what a run of its D reaches"
     elif how == "effects":
-        kept, said = frame, "each run has an effect of its own on the law, which its rows share"
+        said = "each run has an effect of its own on the law, which its rows share"
     else:
-        kept, said = frame, "all are fitted as if each were a run, so that intervals are too narrow"
+        said = "all are fitted as if each were a run, so that intervals are too narrow"
     others = ", ".join(x for x in HOW[1:] if x != how)
     sentence = f"{rows} rows are of {runs} runs ({column}{lost}): {said}; " + in_words(
         f"checkpoints= takes {others}", f"--checkpoints takes {others}"
     )
-    result = kept.assign(run=pd.Series(labels, frame.index)[kept.index])
+    result = frame.iloc[at].assign(run=labels[at])
     result.attrs = {**frame.attrs, "notes": [*frame.attrs.get("notes", ()), DROPPED + sentence]}
-    return result, Checkpoints(how, column, runs, rows, len(kept), sentence, unit)
+    return result, Checkpoints(how, column, runs, rows, len(at), sentence, unit)
 
 
 def run_column(frame: pd.DataFrame) -> str | None:
@@ -177,7 +178,7 @@ def _choice(frame: pd.DataFrame, labels: np.ndarray, inputs: Sequence[str], cons
     if along is None:
         return "effects" if 1 < len(np.unique(labels)) < len(labels) else "all"
     there = [n for n in inputs if n in frame]
-    if not set(CURVES) & set(inputs) and _determine(_last(frame, labels, along), there, constants):
+    if not set(CURVES) & set(inputs) and _determine(frame.iloc[_last(frame, labels, along)], there, constants):
         return "last"
     return "along" if along in ("S", "D") and along in inputs else "last"
 
@@ -192,18 +193,16 @@ def _determine(last: pd.DataFrame, inputs: Sequence[str], constants: int) -> boo
     return len(logs) < 2 or bool((np.abs(np.corrcoef(logs)[np.triu_indices(len(logs), 1)]) < COLLINEAR).all())
 
 
-def _last(frame: pd.DataFrame, labels: np.ndarray, along: str | None) -> pd.DataFrame:
-    """The last row of each run, in the table's order; seeds of one name are runs of their own."""
+def _last(frame: pd.DataFrame, labels: np.ndarray, along: str | None) -> np.ndarray:
+    """Positions of the last row of each run, in the table's order; seeds of one name are runs of their own."""
     if along is None:
         raise DataError(f"{frame.attrs['source']}: which row of a run is its last is told by D, S or C; there is none")
-    at = pd.Series(frame[along].to_numpy(float)).groupby(labels).transform("max").to_numpy()
-    kept: pd.DataFrame = frame[frame[along].to_numpy(float) == at]
-    kept.attrs = frame.attrs
-    return kept
+    steps = pd.Series(frame[along].to_numpy(float))
+    return np.flatnonzero(steps == steps.groupby(labels).transform("max"))
 
 
-def _spaced(frame: pd.DataFrame, labels: np.ndarray, along: str) -> tuple[pd.DataFrame, float | None]:
-    """Rows of each run at geometrically spaced steps, staggered from run to run, and the unit of what they remember.
+def _spaced(frame: pd.DataFrame, labels: np.ndarray, along: str) -> tuple[np.ndarray, float | None]:
+    """Positions of rows of each run, geometrically spaced and staggered from run to run, and the unit of their memory.
 
     Of a step that was logged twice the later row counts. Where there are few rows all are kept.
     """
@@ -212,10 +211,7 @@ def _spaced(frame: pd.DataFrame, labels: np.ndarray, along: str) -> tuple[pd.Dat
     curves = [p[np.argsort(at[p])] for r in np.unique(labels) for p in [np.flatnonzero((labels == r) & once)]]
     unit = memory_unit([(at[p], x) for p in curves if len(x := _noise(frame, p, along))])
     points = max(MOST_ALONG // len(curves), LEAST_ALONG)
-    kept = np.sort(np.concatenate([p[_spread(at[p], points, i)] for i, p in enumerate(curves)]))
-    result: pd.DataFrame = frame.iloc[kept]
-    result.attrs = frame.attrs
-    return result, unit
+    return np.sort(np.concatenate([p[_spread(at[p], points, i)] for i, p in enumerate(curves)])), unit
 
 
 def _spread(steps: np.ndarray, points: int, curve: int) -> np.ndarray:
