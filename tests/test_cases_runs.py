@@ -168,6 +168,14 @@ def test_too_few_runs_are_followed_along() -> None:
     assert getattr(of_runs(unordered, ("N",), 2)[1], "how", None) == "effects"
 
 
+def test_a_fit_pooled_by_runs_is_saved(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "fit.nc"
+    pool = ("--pool", "run=loss", "--method", "laplace")  # whose own gate may refuse it: the file is what matters
+    said = cli("fit", shared_case("pooled_by_run.csv"), "--law", "kaplan_n", *pool, "-o", path)
+    assert "error" not in said.json and said.json["rows"] == 8 and said.json["checkpoints"] is None
+    assert load(path).law.columns == {"run": ("r0", "r1", "r2", "r3")}
+
+
 @pytest.mark.parametrize("clock", ["steps", "log"])
 def test_the_memory_of_a_run_is_measured_by_its_own_clock(clock: str) -> None:
     rng = np.random.default_rng(3)
