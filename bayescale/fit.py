@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from bayescale.catalogue import LawLike, law_from
 from bayescale.errors import NotConverged, UsageError
 from bayescale.law import AnyLaw, Centre, Varying
 from bayescale.law.labels import by_groups
-from bayescale.likelihood import LikelihoodLike, likelihood_from
+from bayescale.likelihood import LikelihoodLike, following, likelihood_from
 from bayescale.posterior.data import centre_of, data_of
 from bayescale.posterior.density import target_of
 from bayescale.posterior.nuts import CHUNK
@@ -34,7 +34,10 @@ from bayescale.posterior.posterior import Posterior
 from bayescale.posterior.samples import Effort
 from bayescale.posterior.sampling import sample
 from bayescale.progress import Progress, silent
-from bayescale.runs import Source, observations, read_runs
+from bayescale.runs import Source, indexed, observations
+from bayescale.runs.checkpoints import Checkpoints, CheckpointsLike, of_runs
+from bayescale.runs.cost import CostLike, cost_from, recounted
+from bayescale.runs.sweeps import best_of_sweeps
 from bayescale.storage.fit import check_writable, data_tree
 from bayescale.storage.netcdf import write_tree
 from bayescale.text.fit import fit_text
@@ -121,8 +124,8 @@ class Fit(Posterior):
     ) -> pd.DataFrame:
         """The compute-optimal N, D and loss of budgets, or the compute for a loss; see `bayescale.answers.allocate`.
 
-        `terms` are what the budget also has to pay for and keep to, inference_tokens, inference_cost, max_N, max_D, and
-        the law's other inputs and groups by name.
+        `terms` are what the budget also has to pay for and keep to, and how it is counted (inference_tokens,
+        inference_cost, max_N, max_D, cost), and the law's other inputs and groups by name.
         """
         self._warn()
         return allocate(self, C, loss=loss, N=N, interval=interval, **terms)
@@ -184,6 +187,9 @@ def fit(
     centre: Mapping[str, float] | None = None,
     metric: str | None = None,
     pool: Mapping[str, Any] | None = None,
+    cost: CostLike = None,
+    checkpoints: CheckpointsLike = "auto",
+    sweeps: str = "best",
     progress: Progress = silent,
 ) -> Fit:
     """Fit a law to a table of runs.
@@ -213,6 +219,18 @@ def fit(
         Column of the table -> the constants that vary by it, about a population's with a spread that is learned:
         ``{"corpus": ["E", "A"]}``. The law's metric in place of a constant, ``{"run": ["loss"]}``, is a factor on the
         law that a group's rows share. A mapping gives priors of spreads: ``{"corpus": {"E": "HalfNormal(0.1)"}}``.
+    cost : str or Cost, optional
+        What a run costs, ``"6*N*D"`` or ``"7.2*N^0.98*D"`` FLOPs: what budgets are then counted in. By default what
+        the table's own C says, where it has one that is not 6ND.
+    checkpoints : {'auto', 'last', 'along', 'effects', 'all'}
+        What is made of several rows of one run (a column run, or an identifier that repeats along steps): 'last' row of
+        each run; rows 'along' each run, with likelihood 'ar1'; 'effects' of runs on the law; or 'all', as if each row
+        were a run. 'auto' takes the last rows where they determine the law, else rows along the runs, or effects
+        where nothing orders them; nothing where `likelihood` or `pool` deal with runs. Of runs that a column of
+        states calls crashed, failed or running none is taken, but by 'all'.
+    sweeps : {'best', 'all'}
+        What is made of runs alike in the law's inputs that differ in a learning rate, a batch size or the like: the
+        best setting of each sweep, or all of them, as scatter.
     progress : callable
         Told of (stage, done, total).
 
@@ -234,7 +252,19 @@ def fit(
     base = law_from(law)
     scatter = likelihood_from(likelihood)
     _check_effort(method, seed, chains, draws, limit)
-    frame = runs if isinstance(runs, pd.DataFrame) else read_runs(runs)
+    counted = cost_from(cost)
+    frame = recounted(indexed(runs), counted)
+    dependent = scatter.along_runs
+    if isinstance(checkpoints, Checkpoints):
+        taken: Checkpoints | None = checkpoints
+    else:
+        of = {"grouped": list(pool or ())}
+        frame, taken = of_runs(frame, base.inputs, len(base.free), checkpoints, dependent=dependent, **of)
+        frame = best_of_sweeps(frame, base.inputs, metric or base.metric, sweeps, **of)
+    if taken and taken.how == "along":
+        scatter = following(scatter)
+    if taken and taken.how == "effects":
+        pool = {**(pool or {}), "run": [base.metric]}
     table = observations(
         frame,
         inputs=base.inputs,
@@ -243,10 +273,12 @@ def fit(
         constants=len(base.free),
         law=base.name,
         may_rise=base.may_rise,
+        cost=counted,
     )
     at = centre_of(table.inputs, base.metric, table.observed)
     if centre is not None:
         at = Centre({**at.values, **{n: float(v) for n, v in centre.items()}})
+    table = replace(table, checkpoints=taken)
     spec: AnyLaw = base
     if pool is not None:
         spec, table = by_groups(base, table, frame, pool)

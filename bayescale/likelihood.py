@@ -196,9 +196,10 @@ class Laplace(Likelihood):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Autoregressive(StudentT):
-    """Residuals of log loss that follow one another along each run: AR(1) in log S, with Student-t innovations.
+    """Residuals of log loss that follow one another along each run: AR(1) along S or D, with Student-t innovations.
 
-    Residuals of one run at steps S and S' correlate by exp(-|log(S'/S)| / tau), so that many rows of a curve count for
+    Residuals of one run at steps S and S' correlate by exp(-|log(S'/S)| / tau), or by exp(-|S' - S| / (tau unit)) where
+    the rows were found to forget by steps (`bayescale.runs.checkpoints`), so that many rows of a curve count for
     the few that they are worth; those of two runs do not. sigma is the scale of a residual by itself, and that of
     one given the row before it sigma sqrt(1 - correlation^2). Needs the columns run, and S or D. Leaving one row out is
     leaving it out given the row before it.
@@ -218,6 +219,11 @@ class Autoregressive(StudentT):
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {c.name: c for c in (StudentT, Normal, Laplace, Autoregressive)}
+
+
+def following(scatter: Likelihood) -> Likelihood:
+    """A likelihood of rows that follow one another, with the scale and tails of one of independent Student-t rows."""
+    return Autoregressive(sigma=scatter.sigma, nu=scatter.nu) if type(scatter) is StudentT else scatter
 
 
 LikelihoodLike: TypeAlias = str | Likelihood | type[Likelihood]

@@ -23,6 +23,7 @@ from bayescale.likelihood import StudentT
 from bayescale.models import Chinchilla, ClarkRouted, JointMoE
 from bayescale.posterior.density import Target
 from bayescale.runs import read_runs
+from bayescale.runs.cost import Cost
 from bayescale.text.fit import allocations_text
 
 JOINT = JointMoE(**JointMoE.published["Ludziejewski et al. 2025"])
@@ -128,7 +129,8 @@ def test_a_loss_that_rises_with_parameters_has_no_optimum() -> None:
     some = optimum_at(target, constants, C, many)
     for values in some.values():
         assert np.isfinite(values[:2]).all() and np.isnan(values[2]).all()
-    found: Any = SimpleNamespace(law=JOINT, target=target, thinned=lambda: constants)
+    runs = SimpleNamespace(cost=Cost())
+    found: Any = SimpleNamespace(law=JOINT, target=target, thinned=lambda: constants, runs=runs)
     table = allocate(found, 1e20, E=512)
     row = table.set_index("quantity").loc["N"]
     assert row["probability"] == pytest.approx(2 / 3) and row["median"] == pytest.approx(

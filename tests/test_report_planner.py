@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -17,6 +18,7 @@ from bayescale.answers.predict import predict
 from bayescale.fit import Fit, fit
 from bayescale.report import content, payload
 from bayescale.report.subject import subject_of
+from bayescale.runs.cost import Cost
 from bayescale.studies.compare import Comparison
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
@@ -37,7 +39,7 @@ def planned(found: Any, expression: str) -> Any:
         f"const LAWS = [{', '.join(functions)}];",
         "const laws = content.laws.map((entry, i) => bayescale.posterior(entry, LAWS[i]));",
         "const estimate = (parts) => bayescale.estimate(parts, content.interval);",
-        f"const terms = {json.dumps(TERMS)};",
+        f"const terms = {{ ...content.cost, ...{json.dumps(TERMS)} }};",
         f"console.log(JSON.stringify({expression}));",
     ]
     done = subprocess.run(["node", "-"], input="\n".join(lines), capture_output=True, text=True, timeout=120)
@@ -51,6 +53,21 @@ def close(table: pd.DataFrame, quantity: str, got: list[dict[str, float]], toler
 
 
 BUDGETS = [float(x) for x in np.geomspace(1e19, 1e26, 10)]
+
+
+@pytest.mark.parametrize("cost", [Cost(9.0), Cost(5.0, 1.05, 0.98)])
+def test_allocations_by_the_tables_own_count(small_fit: Fit, cost: Cost) -> None:
+    own = replace(small_fit, runs=replace(small_fit.runs, cost=cost))
+    table = allocate(own, BUDGETS)
+    got = planned(own, f"{BUDGETS}.map((C) => bayescale.allocate(laws, {{}}, C, terms)).map(pick(['N', 'D']))")
+    for name in ("N", "D"):
+        close(table, name, [g[name] for g in got])
+    mine, D = planned(
+        own, "[[3e8, 7e9].map((N) => bayescale.cost(N, 2e10, terms)), bayescale.tokens(1e21, 7e9, terms)]"
+    )
+    np.testing.assert_allclose(np.array(mine, float), cost.flops(np.array([3e8, 7e9]), 2e10))
+    assert D == pytest.approx(cost.tokens(1e21, 7e9))
+    assert planned(own, "bayescale.parameters(1e21, 2e10, terms)") == pytest.approx(cost.parameters(1e21, 2e10))
 
 
 def test_allocations_at_ten_budgets(small_fit: Fit) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from bayescale import intervals
+from bayescale.answers.needed import needed_input, single_input
 from bayescale.answers.optimum import (
     FREE,
     Deployment,
+    Term,
     deployment_for,
     least_compute,
     optimum_draws,
@@ -37,38 +39,39 @@ def allocate(
     loss: Numbers | None = None,
     N: Numbers | None = None,
     interval: float = intervals.INTERVAL,
-    **terms: Numbers,
+    **terms: Term,
 ) -> pd.DataFrame:
     """The compute-optimal parameters, tokens and loss of budgets, or the compute that a target loss needs.
 
     Parameters
     ----------
     fit : Posterior
-        Of a law with inputs N and D.
+        Of a law with inputs N and D; for a target also of a law of one input, which is what it then needs.
     C : array_like, optional
-        Budgets in FLOPs, C = 6ND (and 2N a token served, with `inference_tokens`).
+        Budgets in FLOPs: C = 6ND, or the fitted table's own count (and 2N a token served, with `inference_tokens`).
     loss : array_like, optional
-        Target losses, instead of budgets: each draw finds its own compute.
+        Target losses (error rates, where the law was fitted to these), instead of budgets: each draw finds its own
+        compute, or its own input of a law of one.
     N : float, optional
         A model size in mind: adds what using it at each budget costs (see `penalty`).
     interval : float
         Mass of the equal-tailed intervals.
     **terms
-        What the budget also has to pay for and keep to: inference_tokens, inference_cost, max_N, max_D; see
-        `bayescale.answers.optimum.Terms`. The law's other inputs by name, ``U=1e11``. Of a fit with `pool` also groups
-        by name, one or several, ``corpus="c4"``, as for `bayescale.answers.predict.predict`: a column that is left out
-        is answered for each of its groups.
+        What the budget also has to pay for and keep to, and how it is counted: inference_tokens, inference_cost,
+        max_N, max_D, cost; see `bayescale.answers.optimum.Terms`. The law's other inputs by name, ``U=1e11``. Of a fit
+        with `pool` also groups by name, one or several, ``corpus="c4"``, as for `bayescale.answers.predict.predict`: a
+        column that is left out is answered for each of its groups.
 
     Returns
     -------
     DataFrame
         One row a budget (or target loss), group and quantity; quantities are N, D, tokens_per_parameter and loss
-        (for a target loss: C, N, D, tokens_per_parameter), with terms training_flops and inference_flops, and
-        with `N` excess_loss and compute_penalty.
+        (for a target loss: C, N, D, tokens_per_parameter; the input of a law of one), with terms training_flops and
+        inference_flops, and with `N` excess_loss and compute_penalty.
         Columns: C or target_loss, those of groups, quantity, median, mean, sd, low, high; probability, the share of
         draws in which the budget has an optimum, or the target can be reached, at all (the rest is over those draws);
-        and decades_N, decades_D, decades_C: how many powers of ten the median N, D and 6ND of the optimum lie outside
-        the data's range (0 inside).
+        and decades_N, decades_D, decades_C: how many powers of ten the median N and D of the optimum, and what they
+        cost, lie outside the data's range (0 inside).
 
     Raises
     ------
@@ -92,11 +95,11 @@ def _rows(fit: Posterior, drawn: list[Drawn], interval: float) -> Iterator[dict[
 def beyond_data(fit: Posterior, rows: list[dict[str, Any]]) -> dict[str, float]:
     """Powers of ten that an optimum lies outside the data's range, by its median N and D: ``decades_N``, ..."""
     medians = {str(r["quantity"]): np.array([r["median"]]) for r in rows}
-    found = decades_beyond(fit, {n: medians[n] for n in ("N", "D")})
+    found = decades_beyond(fit, {n: x for n, x in medians.items() if n in fit.law.inputs})
     return {n: float(x[0]) for n, x in found.items()}
 
 
-def terms_by_group(fit: Posterior, terms: Mapping[str, Numbers]) -> list[tuple[dict[str, str], dict[str, Numbers]]]:
+def terms_by_group(fit: Posterior, terms: Mapping[str, Term]) -> list[tuple[dict[str, str], dict[str, Term]]]:
     """The groups that an allocation is asked for, by column and name, and its terms with each."""
     named = {n: x for n, x in terms.items() if n in fit.law.columns}
     rest = {n: x for n, x in terms.items() if n not in named}
@@ -104,7 +107,7 @@ def terms_by_group(fit: Posterior, terms: Mapping[str, Numbers]) -> list[tuple[d
     return [(group, {**rest, **group}) for group in groups]
 
 
-def allocate_draws(fit: Posterior, C: Numbers, **terms: Numbers) -> xarray.Dataset:
+def allocate_draws(fit: Posterior, C: Numbers, **terms: Term) -> xarray.Dataset:
     """Draws behind `allocate`: variables N, D, tokens_per_parameter, loss; dimensions (draw, C).
 
     Where several groups are asked for there is a dimension group between the two, with their names as coordinates. NaN
@@ -115,16 +118,17 @@ def allocate_draws(fit: Posterior, C: Numbers, **terms: Numbers) -> xarray.Datas
     budgets = checked_inputs(fit.law.name, ("C",), {"C": C})["C"].ravel()
     parts = [
         xarray.Dataset(
-            {n: (("draw", "C"), x) for n, x in optimum_draws(fit, budgets, deployment_for(fit.law, of_group)).items()},
+            {n: (("draw", "C"), x) for n, x in optimum_draws(fit, budgets, deployment).items()},
             coords={"C": budgets, **group},
         )
         for group, of_group in terms_by_group(fit, terms)
+        for deployment in [deployment_for(fit.law, of_group, fit.runs.cost)]
     ]
     return parts[0] if len(parts) == 1 else xarray.concat(parts, "group").transpose("draw", "group", "C")
 
 
 def penalty(
-    fit: Posterior, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Numbers
+    fit: Posterior, N: Numbers, D: Numbers, *, interval: float = intervals.INTERVAL, **terms: Term
 ) -> pd.DataFrame:
     """What a chosen model size and token count costs against the optimum at the same compute.
 
@@ -133,16 +137,16 @@ def penalty(
     DataFrame
         Columns N, D, C, those of groups, quantity, median, mean, sd, low, high, and probability, the share of draws
         that have an optimum to hold it against (the rest is over those draws). Quantities: loss; excess_loss, the
-        loss above that of the optimum at C = 6ND (nats/token); compute_penalty, C over the least compute that reaches
-        the same loss (1 at the optimum). With terms (see `allocate`), C counts serving, and the optimum keeps to
-        the limits. Groups are as for `allocate`.
+        loss above that of the optimum at the same C (nats/token); compute_penalty, C over the least compute that
+        reaches the same loss (1 at the optimum). With terms (see `allocate`), C counts serving, and the optimum keeps
+        to the limits. Groups are as for `allocate`.
     """
     intervals.checked_interval(interval)
     given = checked_inputs(fit.law.name, ("N", "D"), {"N": N, "D": D})
     sizes, tokens = (np.ravel(x) for x in np.broadcast_arrays(given["N"], given["D"]))
     asked = []
     for group, of_group in terms_by_group(fit, terms):
-        deployment = deployment_for(fit.law, of_group)
+        deployment = deployment_for(fit.law, of_group, fit.runs.cost)
         place = {"N": sizes, "D": tokens, "C": deployment.cost(sizes, tokens)}
         asked.append((group, place, penalty_draws(fit, sizes, tokens, deployment)))
     points = [
@@ -222,7 +226,7 @@ class Asked:
             size = np.broadcast_to(size, values.shape)
         return cls("C" if name == "C" else "target_loss", values, size)
 
-    def in_groups(self, fit: Posterior, terms: Mapping[str, Numbers]) -> list[list[list[Drawn]]]:
+    def in_groups(self, fit: Posterior, terms: Mapping[str, Term]) -> list[list[list[Drawn]]]:
         """Draws of every quantity at every point in every group; refuses a target that none of them reaches."""
         of_groups = [
             [[replace(d, place={**d.place, **group}) for d in drawn] for drawn in self.points(fit, of_group)]
@@ -231,12 +235,14 @@ class Asked:
         by_point = [list(of_point) for of_point in zip(*of_groups, strict=True)]
         for value, of_point in zip(self.values, by_point, strict=True):
             if not any(d.probability for drawn in of_point for d in drawn):
-                raise DataError(out_of_reach(value))
+                raise DataError(out_of_reach(value, single_input(fit.law)))
         return by_point
 
-    def points(self, fit: Posterior, terms: Mapping[str, Numbers]) -> list[list[Drawn]]:
+    def points(self, fit: Posterior, terms: Mapping[str, Term]) -> list[list[Drawn]]:
         """Draws of every quantity at every point, by one law in one group."""
-        deployment = deployment_for(fit.law, terms)
+        if self.name == "target_loss" and single_input(fit.law):
+            return _for_targets(fit, self.values, terms)
+        deployment = deployment_for(fit.law, terms, fit.runs.cost)
         if self.name == "target_loss":
             return _for_losses(fit, self.values, deployment)
         draws = optimum_draws(fit, self.values, deployment)
@@ -272,6 +278,18 @@ def _for_losses(fit: Posterior, targets: np.ndarray, deployment: Deployment) -> 
     return by_target
 
 
-def out_of_reach(target: float) -> str:
-    """That no draw reaches a target loss."""
-    return f"a loss of {target:g} is out of reach with any compute in every draw; ask for a higher one"
+def _for_targets(fit: Posterior, targets: np.ndarray, terms: Mapping[str, Term]) -> list[list[Drawn]]:
+    """The input that targets need, by a law of one."""
+    name = single_input(fit.law)
+    draws = needed_input(fit, targets, terms)
+    by_target = []
+    for i, target in enumerate(targets):
+        reached = np.isfinite(draws[:, i])
+        drawn = Drawn({"target_loss": float(target)}, name, draws[reached, i], float(reached.mean()))
+        by_target.append([drawn])
+    return by_target
+
+
+def out_of_reach(target: float, name: str = "") -> str:
+    """That no draw reaches a target loss, by compute or by the input of this name."""
+    return f"a loss of {target:g} is out of reach with any {name or 'compute'} in every draw; ask for a higher one"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 import jax
@@ -20,6 +21,7 @@ from bayescale.law.labels import coded
 from bayescale.law.own_code import users_code
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import Posterior
+from bayescale.runs.cost import Cost, CostLike, cost_from
 from bayescale.runs.inputs import checked_inputs
 
 FLOPS_PER_PARAMETER_SERVED = 2
@@ -38,20 +40,26 @@ class Terms(TypedDict, total=False):
     ``corpus="c4"``.
 
     inference_tokens : float
-        Tokens to be served over the model's life. The budget then is the total of training, 6ND, and of serving
-        them, 2N a token (Sardana et al. 2024, arXiv:2401.00448, eq. 2).
+        Tokens to be served over the model's life. The budget then is the total of training and of serving them,
+        2N a token (Sardana et al. 2024, arXiv:2401.00448, eq. 2).
     inference_cost : float
         What a FLOP of serving costs, in FLOPs of training; default 1. Sardana's section 3: the ratio of training's
         to serving's FLOP utilisation, times that of their prices.
     max_N, max_D : float
         Parameters and tokens at most. Where both bind, part of the budget stays unspent.
+    cost : str or Cost
+        What training costs, '9*N*D' or '7.2*N^0.98*D' FLOPs; by default what the fitted table's C says, else 6ND.
     """
 
     inference_tokens: float
     inference_cost: float
     max_N: float
     max_D: float
+    cost: CostLike
 
+
+Term: TypeAlias = Numbers | CostLike
+"""What may be said of an allocation by name: a term, the value of another input, a group's name."""
 
 Optimum: TypeAlias = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 """N, D and the loss there, and whether it lies at an end of what was searched, so that there is none."""
@@ -76,6 +84,7 @@ class Deployment:
     max_N: float = np.inf
     max_D: float = np.inf
     fixed: Mapping[str, float] = field(default_factory=dict)
+    training: Cost = field(default_factory=Cost)
 
     def __post_init__(self) -> None:
         for name in ("inference_tokens", "inference_cost", "max_N", "max_D"):
@@ -104,18 +113,20 @@ class Deployment:
 
     def cost(self, N: np.ndarray, D: np.ndarray) -> Any:
         """What training N parameters on D tokens and serving them costs, FLOPs of training."""
-        return FLOPS_PER_PARAMETER_TOKEN * N * D + self.serving * N
+        return self.training.flops(N, D) + self.serving * N
 
     def tokens(self, C: np.ndarray, N: np.ndarray) -> Any:
         """The tokens that a budget leaves for training N parameters, `max_D` at most."""
-        return np.minimum((C / N - self.serving) / FLOPS_PER_PARAMETER_TOKEN, self.max_D)
+        return np.minimum(self.training.tokens(C, N, self.serving), self.max_D)
 
 
 FREE = Deployment()
 
 
-def deployment_for(law: AnyLaw, terms: Mapping[str, Numbers]) -> Deployment:
+def deployment_for(law: AnyLaw, terms: Mapping[str, Term], cost: Cost | None = None) -> Deployment:
     """Check a law, the terms of its allocation, and what it holds; of each column of groups it takes one at most.
+
+    `cost` is what training costs where the terms do not say.
 
     Raises
     ------
@@ -136,14 +147,15 @@ def deployment_for(law: AnyLaw, terms: Mapping[str, Numbers]) -> Deployment:
             f"it has {', '.join(takes)}"
         )
     options: dict[str, Any] = {n: x for n, x in terms.items() if n in Terms.__annotations__}
-    given, codes = coded(law, {n: x for n, x in terms.items() if n not in options})
+    training = cost_from(options.pop("cost", None)) or cost or Cost()
+    given, codes = coded(law, {n: x for n, x in terms.items() if n not in Terms.__annotations__})
     for name in rest:
         if name not in given:
             raise UsageError(f"law {law.name} also needs {name}: " + in_words(f"give {name}=...", f"--at {name}=..."))
     held = checked_inputs(law.name, rest, given) | codes
     if several := [n for n, x in held.items() if x.size != 1]:
         raise UsageError(f"allocate holds one value of {several[0]}, not {held[several[0]].size}")
-    return replace(Deployment(**options), fixed={n: x.item() for n, x in held.items()})
+    return replace(Deployment(**options), fixed={n: x.item() for n, x in held.items()}, training=training)
 
 
 def optimum_draws(
@@ -163,7 +175,7 @@ def optimum_at(
 ) -> dict[str, np.ndarray]:
     """The optimum at draws of a law's constants, shape (draw, budget) each: N, D, tokens_per_parameter, loss.
 
-    With limits or serving also training_flops, 6ND, and inference_flops. NaN at draws whose loss has no interior
+    With limits or serving also training_flops and inference_flops. NaN at draws whose loss has no interior
     minimum: it falls all the way to a model of one parameter or one token.
 
     Parameters
@@ -182,12 +194,12 @@ def optimum_at(
         The loss has no interior minimum at any draw, or a budget does not pay for serving a single parameter.
     """
     closed = _has_closed_form(target.law, deployment) if closed_form is None else closed_form
-    if poor := [c for c in C if c <= FLOPS_PER_PARAMETER_TOKEN + deployment.serving]:
+    if poor := [c for c in C if c <= deployment.training.k + deployment.serving]:
         raise DataError(
             f"a budget of {poor[0]:.3g} FLOPs does not pay for serving {deployment.inference_tokens:.3g} tokens "
             "with any model; ask for a larger one"
         )
-    program = _program(target, "closed" if closed else "numeric")
+    program = _program(target, "closed" if closed else "numeric", deployment)
     blocks = [
         [np.asarray(x)[:, :size] for x in program(constants, filled["C"], deployment.limits)]
         for filled, size in filled_blocks({"C": C})
@@ -206,7 +218,7 @@ def spent(N: np.ndarray, D: np.ndarray, deployment: Deployment) -> dict[str, np.
     """FLOPs of training and of serving, where a deployment makes them differ from the budget."""
     if deployment.free:
         return {}
-    found = {"training_flops": FLOPS_PER_PARAMETER_TOKEN * N * D}
+    found = {"training_flops": deployment.training.flops(N, D)}
     if deployment.inference_tokens:
         found["inference_flops"] = FLOPS_PER_PARAMETER_SERVED * deployment.inference_tokens * N
     return found
@@ -230,7 +242,8 @@ def optimum_of_each(
 
 def _has_closed_form(law: AnyLaw, deployment: Deployment) -> bool:
     find = getattr(type(law.law), "optimum", None)
-    if find is None or not deployment.free or any(f.bends for f in law.latent):
+    plain = deployment.free and deployment.training.linear
+    if find is None or not plain or any(f.bends for f in law.latent):
         return False
     return set(inspect.signature(find).parameters) - {"self", "C"} == set(law.inputs) - {"N", "D"}
 
@@ -238,9 +251,10 @@ def _has_closed_form(law: AnyLaw, deployment: Deployment) -> bool:
 def _program(target: Target, kind: str, deployment: Deployment = FREE) -> Callable[..., Any]:
     """A compiled search over draws; kept with the law's other programs."""
     closed = kind == "closed" or (kind != "numeric" and _has_closed_form(target.law, deployment))
-    programs = target.quantities
-    if (key := f"allocate/{kind}/{'closed' if closed else 'numeric'}") not in programs:
-        find = _closed if closed else _numeric
+    programs, cost = target.quantities, deployment.training
+    counted = "" if cost.usual else f"/{cost.k}/{cost.a}/{cost.b}"
+    if (key := f"allocate/{kind}/{'closed' if closed else 'numeric'}{counted}") not in programs:
+        find = partial(_closed if closed else _numeric, cost=cost)
 
         def of_budgets(constants: Mapping[str, jax.Array], C: jax.Array, limits: Limits) -> Any:
             return jax.vmap(lambda c: find(target.law_at(constants), c, limits))(C)
@@ -254,27 +268,28 @@ def _program(target: Target, kind: str, deployment: Deployment = FREE) -> Callab
     return programs[key]
 
 
-def _closed(law: Any, C: jax.Array, limits: Limits) -> Optimum:
+def _closed(law: Any, C: jax.Array, limits: Limits, cost: Cost) -> Optimum:
     codes = {n: x for n, x in limits.fixed.items() if n in law.columns}
     of_law = {n: x for n, x in limits.fixed.items() if n not in codes}
     with users_code(law.law.name, "optimum"):
-        best = (law.member(codes) if law.latent else law).optimum(C, **of_law)
+        at_6ND = C if cost.usual else C * (FLOPS_PER_PARAMETER_TOKEN / cost.k)
+        best = (law.member(codes) if law.latent else law).optimum(at_6ND, **of_law)
         best = {n: best[n] for n in ("N", "D")}
     loss = law.at(N=best["N"], D=best["D"], **limits.fixed)
     return best["N"], best["D"], loss, jnp.isnan(best["N"])
 
 
-def _numeric(law: AnyLaw, C: jax.Array, limits: Limits) -> Optimum:
+def _numeric(law: AnyLaw, C: jax.Array, limits: Limits, cost: Cost = Cost()) -> Optimum:  # noqa: B008
     """Minimise over log N: a grid brackets the lowest valley, golden section finds its floor."""
 
     def tokens(N: jax.Array) -> jax.Array:
-        return jnp.minimum((C / N - limits.serving) / FLOPS_PER_PARAMETER_TOKEN, limits.max_D)
+        return jnp.minimum(cost.tokens(C, N, limits.serving), limits.max_D)
 
     def loss(u: jax.Array) -> Any:
         N = jnp.exp(u)
         return law.at(N=N, D=tokens(N), **limits.fixed)
 
-    affordable = jnp.log(C / (FLOPS_PER_PARAMETER_TOKEN + limits.serving))
+    affordable = jnp.log(cost.most_parameters(C, limits.serving))
     top = jnp.minimum(affordable, jnp.log(limits.max_N))
     grid = jnp.linspace(0.0, top, GRID)
     values = jax.vmap(loss)(grid)

@@ -11,12 +11,12 @@ import pandas as pd
 from bayescale import intervals
 from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.law.groups import asked_about, in_every_group
 from bayescale.law.labels import coded, groups_of, labelled, of_new_runs
 from bayescale.posterior.density import Target
 from bayescale.posterior.posterior import MOST, Posterior
 from bayescale.runs import Source, read_runs
+from bayescale.runs.cost import recounted
 from bayescale.runs.features import encoded, feature_of
 from bayescale.runs.inputs import checked_inputs
 
@@ -44,10 +44,10 @@ def predict(
         Mass of the equal-tailed intervals.
     **inputs : array_like
         The law's inputs, in its units (N parameters, D tokens, C FLOPs): numbers, or arrays of one length. Of N and D
-        one follows from the other and a budget C = 6ND. Of a fit with `pool` also groups by name, ``corpus="c4"``;
-        ``corpus="unseen"`` is one that the table lacks, drawn from the population. A column that is left out is
-        answered for each of its groups (of several columns, for each combination that the table has); one that tells
-        runs apart, for a new run.
+        one follows from the other and a budget C, by the table's count of FLOPs. Of a fit with `pool` also groups by
+        name, ``corpus="c4"``; ``corpus="unseen"`` is one that the table lacks, drawn from the population. A column that
+        is left out is answered for each of its groups (of several columns, for each combination that the table has);
+        one that tells runs apart, for a new run.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def decades_beyond(fit: Posterior, points: dict[str, np.ndarray]) -> dict[str, n
     points = dict(points)
     if {"N", "D"} <= set(points) and "C" not in points:
         for table in (seen, points):
-            table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
+            table["C"] = fit.runs.cost.flops(table["N"], table["D"])
     beyond = {}
     for name, x in points.items():
         if (name not in fit.law.inputs and name != "C") or not feature_of(name).numeric:
@@ -188,22 +188,25 @@ def points_named(fit: Posterior, runs: Source | None, inputs: dict[str, Any]) ->
     if runs is not None:
         if inputs:
             raise UsageError(f"give the points as a table or as {', '.join(inputs)}, not both")
-        table = read_runs(runs)
+        table = recounted(read_runs(runs), fit.runs.cost)
         inputs = {n: table[n].to_numpy() for n in names if n in table} | groups_of(fit.law, table)
-    return _given(fit, names, _split(names, inputs), strict=runs is None)
+    return _given(fit, names, _split(fit, inputs), strict=runs is None)
 
 
-def _split(names: tuple[str, ...], inputs: dict[str, Any]) -> dict[str, Any]:
-    """Inputs of a law of N and D, one of which may be given by a budget C = 6ND."""
+def _split(fit: Posterior, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Inputs of a law of N and D, one of which may be given by a budget C."""
+    names, cost = fit.law.inputs, fit.runs.cost
     if "C" not in inputs or "C" in names or not {"N", "D"} <= set(names):
         return inputs
     given = [n for n in ("N", "D") if n in inputs]
     if len(given) != 1:
-        raise UsageError("a budget C goes with one of N and D, and the other follows: C = 6ND (allocate finds both)")
+        raise UsageError(
+            f"a budget C goes with one of N and D, and the other follows: C = {cost.text} (allocate finds both)"
+        )
     known = checked_inputs("predict", ("C", *given), {n: inputs[n] for n in ("C", *given)})
-    other = "D" if given == ["N"] else "N"
-    follows = known["C"] / (FLOPS_PER_PARAMETER_TOKEN * known[given[0]])
-    return {n: x for n, x in inputs.items() if n != "C"} | {other: follows}
+    C, x = known["C"], known[given[0]]
+    follows = {"D": cost.tokens(C, x)} if given == ["N"] else {"N": cost.parameters(C, x)}
+    return {n: x for n, x in inputs.items() if n != "C"} | follows
 
 
 def _given(

@@ -12,6 +12,8 @@ from bayescale.cli.options import (
     Numbers,
     Pair,
     averaged_by,
+    cost_of,
+    cost_option,
     doubts,
     estimates_by_point,
     grouping_columns,
@@ -39,7 +41,13 @@ POSITIVE = Number()
 @click.option("--C", "C", type=Numbers("C"), help="Budgets in FLOPs, separated by commas.")
 @click.option("--gpu-hours", type=Numbers(), help="Budgets in GPU-hours (needs --peak and --mfu).")
 @click.option("--money", type=Numbers(), help="Budgets in money (needs --peak, --mfu and --price).")
-@click.option("--loss", "loss", type=Numbers(), help="Target losses instead: the compute that each needs.")
+@click.option(
+    "--loss",
+    "--error",
+    "loss",
+    type=Numbers(),
+    help="Target losses or error rates instead: the compute, or of a law of one its input, for each.",
+)
 @click.option("--N", "N", type=Numbers("N"), help="A model size in mind: what it costs to use it at the budgets.")
 @click.option(
     "--inference-tokens", type=Number("D", zero=True), help="Tokens to serve, paid from the budget: 2N FLOPs each."
@@ -55,6 +63,7 @@ POSITIVE = Number()
     help="The value of another input of the law, NAME=VALUE, or groups of a pooled fit, corpus=c4 (default: every "
     "group; corpus=unseen is one that the table lacks).",
 )
+@cost_option
 @click.option("--peak", type=POSITIVE, help="FLOP/s of a GPU at its peak, such as 989e12.")
 @click.option("--mfu", type=POSITIVE, help="Share of the peak that training reaches, such as 0.4.")
 @click.option("--price", type=POSITIVE, help="Of a GPU-hour, in any currency.")
@@ -65,8 +74,8 @@ POSITIVE = Number()
 def command(fit: str, C: np.ndarray | None, gpu_hours: np.ndarray | None, money: np.ndarray | None,
             loss: np.ndarray | None, N: np.ndarray | None, held: tuple[tuple[str, str], ...],
             peak: float | None, mfu: float | None, price: float | None, law: str | None, weights: str | None,
-            interval: float, as_json: bool, **terms: float | None) -> None:  # fmt: skip
-    """Split compute between parameters and tokens by FIT, a saved fit or comparison: the optimum at C = 6ND."""
+            interval: float, as_json: bool, cost: str | None, **terms: float | None) -> None:  # fmt: skip
+    """Split compute between parameters and tokens by FIT, a saved fit or comparison: the optimum of each budget."""
     from bayescale.studies.compare.text import average_text
     from bayescale.text.fit import allocations_text
 
@@ -74,6 +83,9 @@ def command(fit: str, C: np.ndarray | None, gpu_hours: np.ndarray | None, money:
     budgets = _budgets(C, gpu_hours, money, hardware)
     found = trusted_fit(fit, law)
     given: Any = {n: x for n, x in terms.items() if x is not None}
+    if cost is not None:
+        given["cost"] = cost
+    counted = cost_of(found, cost)
     columns = grouping_columns(found)
     given |= {n: groups_from(text, columns[n]) if n in columns else _number(n, text) for n, text in held}
     average = averaged_by(found, weights)
@@ -81,10 +93,17 @@ def command(fit: str, C: np.ndarray | None, gpu_hours: np.ndarray | None, money:
     told = doubts(found, table, average)
     shown = hardware.priced(table) if hardware else table
     if as_json:
-        head = {"interval_mass": interval, **law_entry(found, average), "warnings": told}
-        print_json({**head, "allocations": estimates_by_point(shown)})
+        allocations = estimates_by_point(shown)
+        head = {"interval_mass": interval, **law_entry(found, average), "cost": counted.entry, "warnings": told}
+        if loss is not None and "C" not in set(table["quantity"]):  # a law of one input
+            targets = [{"loss": e.pop("target_loss"), "reachable": e.pop("probability"), **e} for e in allocations]
+            print_json({**head, "targets": targets})
+        else:
+            print_json({**head, "allocations": allocations})
     else:
         click.echo(allocations_text(shown, interval))
+        if counted.sentence:
+            click.echo(f"\n{counted.sentence}")
         if average:
             click.echo(f"\n{average_text(found, average['weights'], table)}")
         print_doubts(told)

@@ -7,7 +7,16 @@ from typing import Any
 import click
 import numpy as np
 
-from bayescale.cli.options import Numbers, interval_option, json_option, print_json, say, seed_option, table_options
+from bayescale.cli.options import (
+    Numbers,
+    cost_option,
+    interval_option,
+    json_option,
+    print_json,
+    say,
+    seed_option,
+    table_options,
+)
 
 
 @click.command("approaches")
@@ -19,11 +28,13 @@ from bayescale.cli.options import Numbers, interval_option, json_option, print_j
 @click.option("--window", type=click.FloatRange(min=1.0, min_open=True), default=8.0, show_default=True,
               help="IsoFLOP profiles take runs within this factor of the N of the lowest loss.")  # fmt: skip
 @table_options
+@cost_option
 @seed_option
 @interval_option
 @json_option
 def command(data: str, law: str, C: np.ndarray | None, window: float, columns: tuple[tuple[str, str], ...],
-            where: tuple[str, ...], drop_bad: bool, seed: int, interval: float, as_json: bool) -> int:  # fmt: skip
+            where: tuple[str, ...], drop_bad: bool, cost: str | None, seed: int, interval: float,
+            as_json: bool) -> int:  # fmt: skip
     """Optimal N and D of DATA by envelope, isoFLOP profiles and a law (Hoffmann et al. 2022), side by side."""
     from bayescale import intervals
     from bayescale.progress import bar
@@ -33,7 +44,7 @@ def command(data: str, law: str, C: np.ndarray | None, window: float, columns: t
 
     runs = read_runs(data, columns=dict(columns), where=where, drop_bad=drop_bad)
     with bar() as progress:
-        found = approaches(runs, law, seed=seed, window=window, progress=progress)
+        found = approaches(runs, law, seed=seed, window=window, cost=cost, progress=progress)
     table = found.summary(C, interval)
     bad = [name for name, fit in found.fits.items() if not fit.converged]
     for name in bad:
@@ -50,7 +61,7 @@ def command(data: str, law: str, C: np.ndarray | None, window: float, columns: t
         for name, entry in entries.items():
             entry |= {"converged": found.fits[name].converged, "optima": list(entry["optima"].values())}
         print_json({"interval_mass": interval, "source": str(runs.attrs["source"]), "approaches": entries,
-                    "missing": dict(found.missing)})  # fmt: skip
+                    "missing": dict(found.missing), "cost": found.cost.entry})  # fmt: skip
     else:
-        click.echo(approaches_text(table, found.missing, interval))
+        click.echo(approaches_text(table, found.missing, interval, found.cost))
     return 1 if bad else 0

@@ -9,11 +9,13 @@ import click
 from bayescale.cli.options import (
     Pair,
     check_writable,
+    checkpoints_option,
     json_option,
     likelihood_option,
     method_option,
     print_json,
     seed_option,
+    sweeps_option,
     table_options,
 )
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 @table_options
 @likelihood_option
 @method_option
+@checkpoints_option
+@sweeps_option
 @seed_option
 @json_option
 def command(data: str, laws: tuple[str, ...], output: str | None, prior_weights: tuple[tuple[str, str], ...],

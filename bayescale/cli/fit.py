@@ -9,6 +9,8 @@ import click
 
 from bayescale.cli.options import (
     check_writable,
+    checkpoints_option,
+    cost_option,
     interval_option,
     json_option,
     likelihood_option,
@@ -19,6 +21,7 @@ from bayescale.cli.options import (
     say,
     seed_option,
     settings_option,
+    sweeps_option,
     table_options,
 )
 
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 @settings_option
 @table_options
 @pool_option
+@checkpoints_option
+@sweeps_option
+@cost_option
 @likelihood_option
 @method_option
 @click.option("--chains", default=4, show_default=True, help="Chains, at least 4.")
@@ -104,6 +110,8 @@ def _json(fit: Fit, interval: float) -> dict[str, Any]:
         "law": fit.law.name,
         **({"pool": {c: list(fit.law.varied(c)) for c in fit.law.columns}} if fit.law.columns else {}),
         "rows": fit.runs.rows,
+        "cost": fit.runs.cost.entry,
+        "checkpoints": fit.runs.checkpoints and fit.runs.checkpoints.entry,
         "source": fit.runs.source,
         "method": fit.samples.method,
         "seed": fit.seed,

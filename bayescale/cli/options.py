@@ -19,6 +19,7 @@ from bayescale.errors import DataError, UsageError, printable
 
 if TYPE_CHECKING:
     from bayescale.loading import Answer
+    from bayescale.runs.cost import Cost
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -152,6 +153,20 @@ pool_option = click.option(
     help="Constants that vary by a column: corpus=E,A; run=loss for effects of runs.",
 )
 method_option = click.option("--method", default="nuts", show_default=True, help="nuts, or laplace for a quick look.")
+
+
+checkpoints_option = click.option(
+    "--checkpoints", default="auto", show_default=True, metavar="HOW",
+    help="Of several rows of one run: last, along (all along it, by ar1), effects (of runs), or all as if independent.",
+)  # fmt: skip
+sweeps_option = click.option(
+    "--sweeps", default="best", show_default=True, metavar="HOW",
+    help="Of runs alike but for a learning rate or a batch size: the best setting of each sweep, or all, as scatter.",
+)  # fmt: skip
+cost_option = click.option(
+    "--cost", metavar="FORMULA",
+    help="What a run costs in FLOPs, '6*N*D' or '7*N^0.98*D'.  [default: what the table's C says, else 6*N*D]",
+)  # fmt: skip
 
 
 def table_options(function: F) -> F:
@@ -294,6 +309,14 @@ def print_doubts(sentences: Sequence[str]) -> None:
 
     if sentences:
         click.echo("\n".join(["", "Mind:", *wrapped(sentences)]))
+
+
+def cost_of(found: Answer, given: str | None = None) -> Cost:
+    """What a run costs: as it was given, or as the table of a fit, or of a comparison's fits, counts it."""
+    from bayescale.fit import Fit
+    from bayescale.runs.cost import cost_from
+
+    return cost_from(given) or (found if isinstance(found, Fit) else next(iter(found.fits.values()))).runs.cost
 
 
 def law_entry(found: Any, average: dict[str, Any]) -> dict[str, Any]:

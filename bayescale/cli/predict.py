@@ -8,6 +8,7 @@ import click
 
 from bayescale.cli.options import (
     averaged_by,
+    cost_of,
     doubts,
     estimates_by_point,
     given_inputs,
@@ -50,10 +51,12 @@ def command(fit: str, runs: str | None, law: str | None, weights: str | None, in
         print_json({**head, "predictions": joint_predictions(table)})
     elif as_json:
         metric = found.metric if average else found.law.metric
-        head = {"interval_mass": interval, **law_entry(found, average), "metric": metric, "warnings": told}
-        print_json({**head, "predictions": estimates_by_point(table)})
+        head = {"interval_mass": interval, **law_entry(found, average), "metric": metric, "cost": cost_of(found).entry}
+        print_json({**head, "warnings": told, "predictions": estimates_by_point(table)})
     else:
         click.echo(predictions_text(table, interval))
+        if not isinstance(found, Downstream) and (sentence := cost_of(found).sentence):
+            click.echo(f"\n{sentence}")
         if average:
             click.echo(f"\n{average_text(found, average['weights'], table)}")
         print_doubts(told)

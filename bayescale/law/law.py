@@ -21,14 +21,12 @@ from numpyro.distributions import Distribution
 from bayescale.errors import UsageError, did_you_mean
 from bayescale.law.own_code import users_code
 from bayescale.law.prior_text import checked_prior, distribution_text, number_or, parse_setting
+from bayescale.runs.cost import FLOPS_PER_PARAMETER_TOKEN as FLOPS_PER_PARAMETER_TOKEN
 from bayescale.runs.features import encoded
 from bayescale.runs.inputs import checked_inputs
 
 Param = Any
 """A constant of a law: a distribution (free), a number (pinned), another constant's name (tied), or draws."""
-
-FLOPS_PER_PARAMETER_TOKEN = 6.0
-"""C = 6 N D: two FLOPs forward and four backward (Kaplan et al. 2020, section 2.1)."""
 
 PF_DAY = 8.64e19
 """FLOPs in a petaFLOP/s-day, the unit of compute of Kaplan et al. 2020."""

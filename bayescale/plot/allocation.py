@@ -40,7 +40,7 @@ def allocation(
     weights: Weights | None = None,
     **held: Numbers,
 ) -> np.ndarray:
-    """The compute-optimal parameters and tokens against the budget C = 6ND, with the runs and published recipes.
+    """The compute-optimal parameters and tokens against the budget, with the runs and published recipes.
 
     Parameters
     ----------
@@ -90,7 +90,9 @@ def allocation(
             shown += [found["low"], found["high"]]
         for i, recipe in enumerate(names):
             at, sizes = _recipe(recipe, C)
-            drawn = sizes if name == "N" else at / (FLOPS_PER_PARAMETER_TOKEN * sizes)
+            tokens, cost = at / (FLOPS_PER_PARAMETER_TOKEN * sizes), of.runs.cost
+            at = at if cost.usual else cost.flops(sizes, tokens)  # recipes count 6ND
+            drawn = sizes if name == "N" else tokens
             inside = (at >= low) & (at <= high)
             look: dict[str, Any] = {"linestyle": style.DASHES[i % len(style.DASHES)]}
             if recipe == "palm2":

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 
 from bayescale import intervals
 from bayescale.arrays import Numbers
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.subject import Plotted, Subject, Weights, require_split, subject
 from bayescale.runs.inputs import checked_inputs
@@ -33,7 +32,7 @@ def isoflop(
     weights: Weights | None = None,
     **held: Numbers,
 ) -> Axes | np.ndarray:
-    """Loss against N at fixed budgets C = 6ND: the runs of each, the mean curve, and where its optimum lies.
+    """Loss against N at fixed budgets: the runs of each, the mean curve, and where its optimum lies.
 
     A budget beyond the runs' is dashed. Runs that belong to no budget shown are small and grey.
 
@@ -84,7 +83,7 @@ def _profiles(axis: Axes, of: Subject, fixed: dict[str, float], C: Numbers | Non
     for i, (budget, color) in enumerate(zip(budgets, style.sequence(len(budgets)), strict=True)):
         there = inside & (nearest == i)
         beyond = budget > compute.max() * 10**SAME_BUDGET or budget < compute.min() / 10**SAME_BUDGET
-        D = budget / (FLOPS_PER_PARAMETER_TOKEN * x)
+        D = of.runs.cost.tokens(budget, x)
         mean, _ = of.predict({"N": x, "D": D, **fixed}, interval)
         style.band(axis, x, mean, color)
         axis.plot(x, mean["median"], color=color, linestyle="--" if beyond else "-", label=style.number(budget))

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from bayescale import intervals
 from bayescale.arrays import Numbers
 from bayescale.errors import UsageError, did_you_mean
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation
 from bayescale.plot.subject import Group, Plotted, Subject, Weights, group_text, require_split, subject
@@ -165,7 +164,7 @@ def _curve_of_each(
         points: dict[str, Any] = {str(against): x, **fixed}
         if against is None:
             N = of.allocate(x, fixed, interval, group)["N"]["median"]
-            points = {"N": N, "D": x / (FLOPS_PER_PARAMETER_TOKEN * N), **fixed}
+            points = {"N": N, "D": of.runs.cost.tokens(x, N), **fixed}
         mean, new_run = of.predict(points, interval, group)
         drawn += [new_run["low"], new_run["high"]]
         if len(of.groups) > 1:

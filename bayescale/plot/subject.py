@@ -13,7 +13,7 @@ from bayescale import intervals
 from bayescale.answers.predict import evaluate_draws
 from bayescale.errors import NotConverged, UsageError
 from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, AnyLaw
+from bayescale.law import AnyLaw
 from bayescale.law.fields import UNSEEN
 from bayescale.law.groups import groups_asked
 from bayescale.law.labels import coded, new_effect
@@ -161,8 +161,8 @@ class Subject:
         return {n: x for n, x in given.items() if n not in self.columns.columns}
 
     def compute(self) -> np.ndarray:
-        """C = 6ND of every row."""
-        return np.asarray(FLOPS_PER_PARAMETER_TOKEN * self.runs.inputs["N"] * self.runs.inputs["D"])
+        """What every row cost, FLOPs."""
+        return np.asarray(self.runs.cost.flops(self.runs.inputs["N"], self.runs.inputs["D"]))
 
 
 def group_text(group: Group) -> str:

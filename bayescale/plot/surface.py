@@ -13,7 +13,6 @@ from bayescale.answers.predict import evaluate_draws
 from bayescale.arrays import Numbers
 from bayescale.errors import UsageError
 from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.plot import style
 from bayescale.plot.kinds import has_allocation, refused
 from bayescale.plot.subject import Subject, checked, subject
@@ -92,16 +91,18 @@ def _contours(
     _pale_outside(axis, of.runs.inputs[first], of.runs.inputs[second], limits[first], limits[second])
     style.data(axis, of.runs.inputs[first][mine], of.runs.inputs[second][mine])
     if has_allocation(of.law):
-        tokens = np.geomspace(limits["N"][0] * limits["D"][0], limits["N"][1] * limits["D"][1], 81)  # times parameters
-        best = of.allocate(FLOPS_PER_PARAMETER_TOKEN * tokens, fixed, interval)
+        cost = of.runs.cost
+        least, most = (cost.flops(limits["N"][i], limits["D"][i]) for i in (0, 1))
+        C = np.geomspace(least, most, 81)
+        best = of.allocate(C, fixed, interval)
         # the frontier's interval runs along each budget's own line, from its lowest N to its highest
         least, most = best["N"]["low"], best["N"]["high"]
         axis.fill(
-            np.concatenate([least, most[::-1]]), np.concatenate([tokens / least, (tokens / most)[::-1]]),
+            np.concatenate([least, most[::-1]]), np.concatenate([cost.tokens(C, least), cost.tokens(C, most)[::-1]]),
             color=style.OPTIMUM, alpha=0.25, linewidth=0, label=f"optimum, {interval:.0%}", zorder=2,
         )  # fmt: skip
         middle = best["N"]["median"]
-        axis.plot(middle, tokens / middle, color=style.OPTIMUM, label=f"optimum, {interval:.0%}", zorder=2)
+        axis.plot(middle, cost.tokens(C, middle), color=style.OPTIMUM, label=f"optimum, {interval:.0%}", zorder=2)
     for which, name in (("x", first), ("y", second)):
         style.scale(axis, which, *limits[name], log=log[name])
     axis.set(xlabel=style.label(first), ylabel=style.label(second))

@@ -29,7 +29,7 @@ const budgetCharts = (() => {
     const { content, state: s } = t;
     const few = t.chosen(t.slim);
     const middle = t.estimate(best.N);
-    const top = Math.min(s.C / (6 + terms.serving), terms.maxN);
+    const top = Math.min(bayescale.affords(s.C, terms), terms.maxN);
     const low = Math.max(Math.min(middle.low, Number.isNaN(s.N) ? Infinity : s.N) / 8, 1);
     const high = Math.min(Math.max(middle.high, Number.isNaN(s.N) ? 0 : s.N) * 8, top * 0.98);
     if (!(high > 1.05 * low)) return;
@@ -127,7 +127,7 @@ const budgetCharts = (() => {
       const rows = [];
       for (let i = 0; i < 22; i++) {
         const C = low * (high / low) ** (i / 21);
-        if (C <= 6 + terms.serving) continue;
+        if (C <= terms.k + terms.serving) continue;
         const found = bayescale.allocate(few, s.fixed, C, terms);
         if (found.edges > 0) continue;
         rows.push({

@@ -73,6 +73,8 @@ def _training(subject: Subject) -> list[Item]:
     if "N" in runs.inputs:
         models += f" of {len(set(runs.inputs['N'].tolist()))} sizes"
     counted = "C = 6ND, two FLOPs forward and four backward a parameter and token" if "C" in subject.seen else ""
+    if not runs.cost.usual:
+        counted = runs.cost.sentence
     if "C" in runs.inputs:
         counted = ""
     return [

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayescale.answers.predict import evaluate_draws
 from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN, setting_text
+from bayescale.law import setting_text
 from bayescale.law.labels import labelled
 from bayescale.report import words
 from bayescale.report.subject import Subject
@@ -221,7 +221,7 @@ def forecasts(subject: Subject) -> dict[str, Any] | None:
         "compute, from the runs",
     ]
     return {
-        "caption": f"Compute-optimal models at C = 6ND{_held(subject)}: median and {mass} interval.",
+        "caption": f"Compute-optimal models at C = {subject.cost.text}{_held(subject)}: median and {mass} interval.",
         "header": header,
         "rows": rows,
     }
@@ -264,7 +264,7 @@ def fitted(fit: Fit, rows: np.ndarray) -> pd.DataFrame:
     names = labelled(fit.law, {c: inputs.pop(c) for c in fit.law.columns})
     table = pd.DataFrame({"the row": [str(x) for x in runs.labels[rows]], **inputs, **names})
     if {"N", "D"} <= set(runs.inputs) and "C" not in runs.inputs:
-        table["C"] = FLOPS_PER_PARAMETER_TOKEN * table["N"] * table["D"]
+        table["C"] = runs.cost.flops(table["N"], table["D"])
     table[runs.metric] = runs.observed[rows]
     if runs.se is not None:
         table[f"{runs.metric}_se"] = runs.se[rows]

@@ -47,9 +47,31 @@ const bayescale = (() => {
     };
   }
 
-  /* Tokens that a budget leaves for training N parameters: 6ND + serving N <= C and D <= maxD. */
-  const tokens = (C, N, terms) => Math.min((C / N - terms.serving) / 6, terms.maxD);
-  const cost = (N, D, terms) => 6 * N * D + terms.serving * N;
+  /* What training costs, k N^a D^b FLOPs: 6ND unless the table counts otherwise. */
+  const training = (N, D, { k = 6, a = 1, b = 1 }) => k * N ** a * D ** b;
+  const cost = (N, D, terms) => training(N, D, terms) + terms.serving * N;
+
+  /* Tokens that a budget leaves for training N parameters, maxD at most. */
+  function tokens(C, N, { k = 6, a = 1, b = 1, serving, maxD }) {
+    const left = a === 1 && b === 1 ? (C / N - serving) / k : ((C - serving * N) / (k * N ** a)) ** (1 / b);
+    return Math.min(left, maxD);
+  }
+
+  /* The largest model that a budget trains on one token, or an upper bound of it. */
+  const affords = (C, { k = 6, a = 1, b = 1, serving }) => (a === 1 && b === 1 ? C / (k + serving) : (C / k) ** (1 / a));
+
+  /* Parameters that a budget trains on D tokens: a closed form, or bisection where serving is paid, too. */
+  function parameters(C, D, terms) {
+    const { k = 6, a = 1, b = 1, serving } = terms;
+    if (a === 1) return C / (k * D ** b + serving);
+    let [low, high] = [0, Math.log(affords(C, terms))];
+    for (let i = 0; i < 60; i++) {
+      const middle = (low + high) / 2;
+      if (cost(Math.exp(middle), D, terms) < C) low = middle;
+      else high = middle;
+    }
+    return Math.exp((low + high) / 2);
+  }
 
   /* The least loss of a budget: a grid over log N brackets the lowest valley, golden section finds its floor. */
   function optimum(loss, k, C, terms, { grid, steps } = FINE) {
@@ -57,7 +79,7 @@ const bayescale = (() => {
       const N = Math.exp(u);
       return loss(k, N, tokens(C, N, terms));
     };
-    const affordable = Math.log(C / (6 + terms.serving));
+    const affordable = Math.log(affords(C, terms));
     const top = Math.min(affordable, Math.log(terms.maxN));
     const width = top / (grid - 1);
     let best = -1;
@@ -243,6 +265,6 @@ const bayescale = (() => {
     return { C: parts, probability };
   }
 
-  return { posterior, thinned, tokens, cost, estimate, chance, predict, allocate, penalty, needed };
+  return { posterior, thinned, training, tokens, parameters, affords, cost, estimate, chance, predict, allocate, penalty, needed };
 })();
 if (typeof module !== "undefined") module.exports = bayescale;

@@ -69,6 +69,7 @@ def planner(subject: Subject, table: pd.DataFrame) -> tuple[dict[str, Any], list
         "laws": entries,
         "metric": subject.metric,
         "inputs": list(subject.inputs),
+        "cost": {n: getattr(subject.cost, n) for n in ("k", "a", "b")},
         "allocates": not subject.no_allocation,
         "interval": subject.interval,
         "seen": {n: list(span) for n, span in subject.seen.items()},

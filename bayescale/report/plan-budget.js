@@ -5,14 +5,15 @@ const planBudget = (() => {
 
   function termsOf(s) {
     const limit = (x) => (Number.isNaN(x) ? Infinity : Math.max(x, 1));
-    return { serving: Number.isNaN(s.served) ? 0 : 2 * s.served, maxN: limit(s["max-N"]), maxD: limit(s["max-D"]) };
+    const serving = Number.isNaN(s.served) ? 0 : 2 * s.served;
+    return { ...t.content.cost, serving, maxN: limit(s["max-N"]), maxD: limit(s["max-D"]) };
   }
 
   function now() {
     const { content, state: s } = t;
     const laws = t.chosen(t.all);
     const terms = termsOf(s);
-    if (s.C <= 6 + terms.serving) return refuse("This budget does not pay for serving so many tokens with any model.");
+    if (s.C <= terms.k + terms.serving) return refuse("This budget does not pay for serving so many tokens with any model.");
     const best = bayescale.allocate(laws, s.fixed, s.C, terms);
     if (best.edges > 0) {
       return refuse(
@@ -31,7 +32,7 @@ const planBudget = (() => {
     if (!free) {
       const training = best.N.map((part, i) => ({
         weight: part.weight,
-        values: part.values.map((N, j) => 6 * N * best.D[i].values[j]),
+        values: part.values.map((N, j) => bayescale.training(N, best.D[i].values[j], terms)),
       }));
       rows.push(["Training, FLOPs", "training_flops", training, "C"]);
       if (terms.serving) {
@@ -80,7 +81,7 @@ const planBudget = (() => {
   function mine(laws, terms, best) {
     const s = t.state;
     const [hasN, hasD] = [!Number.isNaN(s.N), !Number.isNaN(s.D)];
-    const N = hasN ? s.N : s.C / (6 * s.D + terms.serving);
+    const N = hasN ? s.N : bayescale.parameters(s.C, s.D, terms);
     const D = hasD ? s.D : bayescale.tokens(s.C, N, terms);
     if (!(D > 0) || N > terms.maxN || D > terms.maxD) {
       const why = D > 0 ? "The model in mind is over the limits" : "The budget leaves nothing to train this model";

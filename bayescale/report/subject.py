@@ -14,9 +14,9 @@ from bayescale.answers.predict import predict
 from bayescale.arrays import Numbers
 from bayescale.errors import BayescaleError, UsageError
 from bayescale.fit import Fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.law.fields import UNSEEN
 from bayescale.law.groups import groups_asked
+from bayescale.runs.cost import Cost
 from bayescale.runs.features import numeric
 from bayescale.studies.compare import Comparison
 from bayescale.studies.compare.average import Columns
@@ -64,6 +64,11 @@ class Subject:
         """What they predict it from, in the order of the lead's formula."""
         return self.lead.law.inputs
 
+    @property
+    def cost(self) -> Cost:
+        """What a run costs, as the runs' table counts it."""
+        return self.lead.runs.cost
+
     @cached_property
     def columns(self) -> Columns:
         """The columns that any of the laws is pooled by."""
@@ -82,10 +87,10 @@ class Subject:
 
     @cached_property
     def seen(self) -> dict[str, tuple[float, float]]:
-        """Least and greatest value of each input in the runs, with C = 6ND where the laws have N and D."""
+        """Least and greatest value of each input in the runs, with C where the laws have N and D."""
         columns = {n: self.lead.runs.inputs[n] for n in self.inputs}
         if {"N", "D"} <= set(columns) and "C" not in columns:
-            columns["C"] = FLOPS_PER_PARAMETER_TOKEN * columns["N"] * columns["D"]
+            columns["C"] = self.cost.flops(columns["N"], columns["D"])
         return {n: (float(x.min()), float(x.max())) for n, x in columns.items()}
 
     @property

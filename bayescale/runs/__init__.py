@@ -10,4 +10,5 @@ from bayescale.runs.observations import Observations as Observations
 from bayescale.runs.observations import observations as observations
 from bayescale.runs.reading import Source as Source
 from bayescale.runs.reading import table_of as table_of
+from bayescale.runs.tables import indexed as indexed
 from bayescale.runs.tables import read_runs as read_runs

@@ -126,7 +126,8 @@ def row_before(runs: Observations) -> tuple[np.ndarray, np.ndarray]:
     before : ndarray of int, shape (row,)
         The position of the row before, of a run's first row its own.
     gap : ndarray, shape (row,)
-        Log of the ratio of their steps; `FAR` for a run's first row.
+        Log of the ratio of their steps, or their difference in the unit in which the runs forget; `FAR` for a run's
+        first row.
 
     Raises
     ------
@@ -147,7 +148,9 @@ def row_before(runs: Observations) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(f"{runs.source}: every run has one row, and none follows another; use another likelihood")
     before, gap = np.arange(runs.rows), np.full(runs.rows, FAR)
     before[order[1:][same]] = order[:-1][same]
-    gap[order[1:][same]] = np.log(step[order[1:][same]] / step[order[:-1][same]])
+    later, earlier = step[order[1:][same]], step[order[:-1][same]]
+    unit = runs.checkpoints.unit if runs.checkpoints else None
+    gap[order[1:][same]] = np.log(later / earlier) if unit is None else (later - earlier) / unit
     if (gap == 0).any():
         row = int(np.argmin(gap))
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 
 from bayescale.errors import DataError, UsageError, in_words
 from bayescale.runs.columns import bad_cells, listed, own_label, refuse
+from bayescale.runs.cost import Cost, table_cost
 from bayescale.runs.features import QUANTITY, feature_of
 from bayescale.runs.metrics import refuse_rising
 from bayescale.runs.names import COLUMNS, LABELS, standard_name
@@ -21,6 +22,7 @@ from bayescale.runs.notes import warnings_among
 from bayescale.runs.numbers import Array, numbers
 from bayescale.runs.schedule import schedule_from
 from bayescale.runs.tables import read_runs
+from bayescale.runs.taken import Checkpoints
 
 SCHEDULE = "learning rates as text, such as '0:0 2000:3e-4 cosine 20000:3e-5'; with_schedules makes it of logged rates"
 COLLINEAR = 0.98  # correlation of two log inputs above which a law's terms cannot be told apart
@@ -48,6 +50,10 @@ class Observations:
         What to distrust in the table.
     source : str
         What the table is called.
+    cost : Cost
+        What a run costs, by the table's own count of FLOPs where it has one.
+    checkpoints : Checkpoints or None
+        What they are of their runs, where runs have several rows.
     """
 
     inputs: dict[str, Array]
@@ -59,6 +65,8 @@ class Observations:
     run: npt.NDArray[np.str_] | None
     warnings: tuple[str, ...]
     source: str
+    cost: Cost = field(default_factory=Cost)
+    checkpoints: Checkpoints | None = None
 
     @property
     def rows(self) -> int:
@@ -75,6 +83,7 @@ def observations(
     constants: int,
     law: str,
     may_rise: bool = False,
+    cost: Cost | None = None,
 ) -> Observations:
     """Take from a run table what a law needs, and refuse a table that cannot determine it.
 
@@ -94,6 +103,8 @@ def observations(
         The law's name, for messages.
     may_rise : bool
         Whether the metric may rise with the inputs by the law.
+    cost : Cost, optional
+        What a run costs, in place of what the table's C says.
 
     Raises
     ------
@@ -138,10 +149,14 @@ def observations(
     warnings = warnings_among(runs.attrs["notes"])
     if shown != metric:
         warnings.insert(0, f"what {law} calls {metric} is the table's {shown}")
+    if cost is None:
+        splits = {"N", "D"} <= set(inputs) and "C" not in inputs
+        cost, odd = table_cost(runs) if splits else (Cost(), "")
+        warnings += [odd] if odd else []
     text = {name: runs[name].to_numpy(str) if name in runs else None for name in LABELS}
     return Observations(
         inputs=points, metric=metric, observed=values[metric], se=values.get(error), labels=labels.to_numpy(),
-        group=text["group"], run=text["run"], warnings=(*warnings, *_collinear(points, law)), source=source,
+        group=text["group"], run=text["run"], warnings=(*warnings, *_collinear(points, law)), source=source, cost=cost,
     )  # fmt: skip
 
 

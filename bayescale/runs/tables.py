@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayescale.errors import DataError
 from bayescale.runs.columns import LENIENT, Claim, bad_cells, cells_text, claim, refuse
+from bayescale.runs.cost import DERIVED_C, DERIVED_D, Cost
 from bayescale.runs.filters import Where, conditions, pick, said, select
 from bayescale.runs.metrics import in_per_cent, negative_advice
 from bayescale.runs.names import COLUMNS, EVALUATIONS, LABELS
@@ -101,6 +102,14 @@ def read_runs(
     notes += [WARNING + sentence for sentence in suspicions(ordered, table.where, labels)]
     result.attrs = {"source": table.source + said(asked), "notes": list(dict.fromkeys(notes))}
     return result
+
+
+def indexed(source: Source) -> pd.DataFrame:
+    """What `read_runs` makes of a table, its rows called as a frame calls them."""
+    runs = read_runs(source)
+    if isinstance(source, pd.DataFrame) and len(source) == len(runs):
+        runs.index = source.index
+    return runs
 
 
 def named(
@@ -205,11 +214,11 @@ def _derive(runs: dict[Hashable, Any], notes: list[str], rest: dict[Hashable, An
     if "N" not in runs or ("C" in runs) == ("D" in runs):
         return
     if "D" in runs:
-        runs["C"] = 6 * runs["N"] * runs["D"]
-        notes.append("C derived as 6*N*D")
+        runs["C"] = Cost().flops(runs["N"], runs["D"])
+        notes.append(DERIVED_C)
     else:
         runs["D"] = runs["C"] / (6 * runs["N"])
-        notes.append("D derived as C/(6*N)")
+        notes.append(DERIVED_D)
 
 
 def _measured(found: Claim, table: Table) -> bool:

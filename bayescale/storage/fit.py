@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +29,8 @@ from bayescale.posterior.mode import Mode
 from bayescale.posterior.posterior import Posterior
 from bayescale.posterior.samples import Samples, quality
 from bayescale.runs import Observations
+from bayescale.runs.cost import Cost
+from bayescale.runs.taken import Checkpoints
 from bayescale.storage.netcdf import check_seal, read_tree
 from bayescale.storage.source import source_hash
 
@@ -199,6 +201,8 @@ def _spec(fit: Posterior) -> dict[str, Any]:
         "source": fit.runs.source,
         "rows": [str(x) for x in fit.runs.labels],
         "run_warnings": list(fit.runs.warnings),
+        "checkpoints": fit.runs.checkpoints and fit.runs.checkpoints.entry,
+        "cost": asdict(fit.runs.cost),
         "has_group": fit.runs.group is not None,
         "has_run": fit.runs.run is not None,
         "data_sha256": data_hash(fit.runs),
@@ -240,6 +244,8 @@ def rebuild_fit(tree: xarray.DataTree, spec: dict[str, Any], given: LawLike | No
         run=rows["run_label"].to_numpy().astype(str) if spec["has_run"] else None,
         warnings=tuple(spec["run_warnings"]),
         source=spec["source"],
+        cost=Cost(**spec.get("cost", {})),
+        checkpoints=Checkpoints(**taken) if (taken := spec.get("checkpoints")) else None,
     )
     if data_hash(runs) != spec["data_sha256"]:
         raise UsageError(

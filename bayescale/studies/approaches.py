@@ -10,7 +10,7 @@ Papers compare the exponents that they give. The second stage of the first two i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,10 @@ from bayescale.arrays import Numbers
 from bayescale.catalogue import LawLike
 from bayescale.errors import DataError
 from bayescale.fit import Fit, fit
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.progress import Progress, silent
 from bayescale.runs import Source, read_runs
+from bayescale.runs.checkpoints import run_column
+from bayescale.runs.cost import Cost, CostLike, cost_from, recounted, table_cost
 from bayescale.runs.inputs import checked_inputs
 from bayescale.text.approaches import approaches_text
 
@@ -50,12 +51,15 @@ class Approaches:
         Budget in FLOPs -> the fit of `isoflop` to its runs.
     missing : dict
         Approach -> why the table cannot give it.
+    cost : Cost
+        What a run costs, by which all of them count.
     """
 
     fits: Mapping[str, Fit]
     optima: pd.DataFrame
     profiles: Mapping[float, Fit]
     missing: Mapping[str, str]
+    cost: Cost = field(default_factory=Cost)
 
     def summary(self, C: Numbers | None = None, interval: float = intervals.INTERVAL) -> pd.DataFrame:
         """Exponents, and the optimum of budgets, by each approach.
@@ -79,7 +83,7 @@ class Approaches:
         budgets = checked_inputs("approaches", ("C",), {"C": C})["C"].ravel()
         rows = []
         for name, found in self.fits.items():
-            for quantity, budget, draws in _quantities(found, budgets):
+            for quantity, budget, draws in _quantities(found, budgets, self.cost):
                 place = {"approach": name, "quantity": quantity, "C": budget}
                 rows.append({**place, **intervals.summarise(draws, interval), "converged": found.converged})
         return pd.DataFrame(rows)
@@ -88,15 +92,21 @@ class Approaches:
         largest = [float(f.runs.inputs["C"].max()) for n, f in self.fits.items() if n != "parametric"]
         if "parametric" in self.fits:
             inputs = self.fits["parametric"].runs.inputs
-            largest.append(float((FLOPS_PER_PARAMETER_TOKEN * inputs["N"] * inputs["D"]).max()))
+            largest.append(float(self.cost.flops(inputs["N"], inputs["D"]).max()))
         return max(largest)
 
     def __repr__(self) -> str:
-        return approaches_text(self.summary(), self.missing, intervals.INTERVAL)
+        return approaches_text(self.summary(), self.missing, intervals.INTERVAL, self.cost)
 
 
 def approaches(
-    runs: Source, law: LawLike = "chinchilla", *, seed: int = 0, window: float = WINDOW, progress: Progress = silent
+    runs: Source,
+    law: LawLike = "chinchilla",
+    *,
+    seed: int = 0,
+    window: float = WINDOW,
+    cost: CostLike = None,
+    progress: Progress = silent,
 ) -> Approaches:
     """Optimal N and D as budgets grow, by training curves' envelope, isoFLOP profiles and a law of N and D.
 
@@ -110,6 +120,8 @@ def approaches(
     seed : int
     window : float
         See `WINDOW`.
+    cost : str or Cost, optional
+        As for `fit`: what a run costs, by which all approaches count.
     progress : callable
         Told of (stage, done, total).
 
@@ -122,10 +134,19 @@ def approaches(
     DataError
         The table gives none of the three.
     """
-    table = read_runs(runs)
+    given = cost_from(cost)
+    table = recounted(read_runs(runs), given)
+    if given is not None and {"N", "D"} <= set(table.columns):
+        counts = given.flops(table["N"].to_numpy(), table["D"].to_numpy())
+        attrs, table = table.attrs, table.assign(C=counts)
+        table.attrs = attrs
+    if (column := run_column(table)) not in (None, "run"):
+        named = table.assign(run=table[column].astype(str))
+        named.attrs, table = table.attrs, named
     if missing := [n for n in ("N", "C", "loss") if n not in table]:
         raise DataError(f"{table.attrs['source']}: the approaches need N, loss and D or C; there is no {missing[0]}")
     last = table.sort_values("C", kind="stable").groupby("run", sort=False).tail(1) if "run" in table else table
+    counted = given or table_cost(table)[0]
     fits: dict[str, Fit] = {}
     absent: dict[str, str] = {}
     profiles: dict[float, Fit] = {}
@@ -134,7 +155,7 @@ def approaches(
     for step, name in enumerate(("envelope", "isoflop", "parametric")):
         try:
             if name == "parametric":
-                fits[name] = fit(law, last, seed=seed)
+                fits[name] = fit(law, last, seed=seed, cost=counted)
             else:
                 if name == "envelope":
                     found = envelope(table)
@@ -149,7 +170,8 @@ def approaches(
     if not fits:
         raise DataError("; ".join(f"no {n}: {why}" for n, why in absent.items()))
     columns = ["approach", "C", "N_opt", "log_se"]
-    return Approaches(fits, pd.concat(optima)[columns] if optima else pd.DataFrame(columns=columns), profiles, absent)
+    best = pd.concat(optima)[columns] if optima else pd.DataFrame(columns=columns)
+    return Approaches(fits, best, profiles, absent, counted)
 
 
 def envelope(runs: Source) -> pd.DataFrame:
@@ -300,19 +322,28 @@ def _standard_error(optima: pd.DataFrame) -> dict[str, pd.Series]:
     return {"N_opt_se": optima["N_opt"] * optima["log_se"]} if known else {}
 
 
-def _quantities(found: Fit, budgets: np.ndarray) -> list[tuple[str, float, np.ndarray]]:
+def _quantities(found: Fit, budgets: np.ndarray, cost: Cost) -> list[tuple[str, float, np.ndarray]]:
     """(quantity, budget, draws) of one approach; laws without the exponents have none."""
     rows: list[tuple[str, float, np.ndarray]] = []
     if found.law.metric == "N_opt":
         a = found.thinned()["a"]
-        rows += [("a", np.nan, a), ("b", np.nan, 1 - a)]
+        rows += [("a", np.nan, a), ("b", np.nan, (1 - cost.a * a) / cost.b)]
         N = np.asarray(found.predict_draws(C=budgets)["mean_curve"])
-        D = found.derive_draws("D_opt", C=budgets)
+        D = cost.tokens(budgets, N)
     else:
         derived = found.law.quantities()
-        rows += [(n, np.nan, found.derive_draws(n)) for n in ("a", "b") if derived.get(n) == ()]
         optimum = found.allocate_draws(budgets)
         N, D = np.asarray(optimum["N"]), np.asarray(optimum["D"])
+        if {derived.get("a"), derived.get("b")} == {()}:
+            rows += [(n, np.nan, x) for n, x in _exponents(found, budgets, cost).items()]
     for i, C in enumerate(budgets):
         rows += [("N_opt", float(C), N[:, i]), ("D_opt", float(C), D[:, i])]
     return rows
+
+
+def _exponents(found: Fit, budgets: np.ndarray, cost: Cost) -> dict[str, np.ndarray]:
+    """Exponents of the optima of a law that has them, by its own formula where runs cost k ND."""
+    if cost.linear:
+        return {n: found.derive_draws(n) for n in ("a", "b")}
+    pair = found.allocate_draws(budgets[0] * np.array([1.0, 100.0]))
+    return {n: np.diff(np.log(np.asarray(pair[x])))[:, 0] / np.log(100) for n, x in (("a", "N"), ("b", "D"))}

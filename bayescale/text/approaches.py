@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from bayescale.runs.cost import Cost
 from bayescale.text.layout import aligned, wrapped
 
 
-def approaches_text(table: pd.DataFrame, missing: Mapping[str, str], interval: float) -> str:
+def approaches_text(table: pd.DataFrame, missing: Mapping[str, str], interval: float, cost: Cost) -> str:
     """A table of `Approaches.summary` as text: a block for each quantity, a line for each approach."""
     rows = []
     for _, part in table.groupby(["quantity", "C"], sort=False, dropna=False):
@@ -24,4 +25,5 @@ def approaches_text(table: pd.DataFrame, missing: Mapping[str, str], interval: f
             title = ""
     lines = aligned(rows, ("", "approach", "median", f"{interval:.0%} interval", ""), left=2)
     absent = [line for name, why in missing.items() for line in wrapped((f"no {name}: {why}",))]
-    return "\n".join([*lines, *([""] if absent else []), *absent])
+    counted = ["", *wrapped((cost.sentence,))] if cost.sentence else []
+    return "\n".join([*lines, *([""] if absent else []), *absent, *counted])

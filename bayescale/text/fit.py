@@ -24,6 +24,7 @@ def fit_text(fit: Posterior, interval: float = intervals.INTERVAL) -> str:
         f"{fit.law.name}: {fit.law.formula()}",
         *textwrap.wrap(printable(f"{fit.runs.rows} rows of {fit.runs.source}"), WIDTH),
         f"log {fit.law.metric} scatters about the log of the law: {fit.likelihood.name}",
+        *([fit.runs.cost.sentence] if fit.runs.cost.sentence else []),
         "",
         *_verdict(fit),
         "",

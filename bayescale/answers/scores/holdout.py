@@ -9,7 +9,6 @@ import pandas as pd
 
 from bayescale.answers.scores.predictive import log_joint, log_marginals, log_mean_exp, without
 from bayescale.errors import DataError
-from bayescale.law import FLOPS_PER_PARAMETER_TOKEN
 from bayescale.posterior.data import centre_of
 from bayescale.posterior.diagnostics import ess_mean, pareto_k
 from bayescale.posterior.importance import K_HAT_LIMIT
@@ -116,7 +115,7 @@ def budgets(fit: Posterior) -> tuple[np.ndarray, str]:
     if "C" in inputs:
         return inputs["C"], "C"
     if {"N", "D"} <= set(inputs):
-        return FLOPS_PER_PARAMETER_TOKEN * inputs["N"] * inputs["D"], "compute"
+        return fit.runs.cost.flops(inputs["N"], inputs["D"]), "compute"
     if {"N", "S"} <= set(inputs):  # at one batch size, compute but for a factor
         return inputs["N"] * inputs["S"], "compute"
     for name in ("N", "D", "S"):

@@ -23,7 +23,9 @@ from bayescale.fit import fit as fit_law
 from bayescale.law import Law
 from bayescale.likelihood import LikelihoodLike, likelihood_from
 from bayescale.progress import Progress, silent
-from bayescale.runs import Observations, Source, observations, read_runs
+from bayescale.runs import Observations, Source, indexed, observations, read_runs
+from bayescale.runs.checkpoints import CheckpointsLike, of_runs
+from bayescale.runs.sweeps import best_of_sweeps
 from bayescale.studies.compare import average
 from bayescale.studies.compare.comparable import alike, centres_apart, check_weights, same_question, same_rows
 from bayescale.studies.compare.compared import Compared
@@ -90,6 +92,8 @@ def compare(
     likelihood: LikelihoodLike = "student_t",
     method: str = "nuts",
     seed: int = 0,
+    checkpoints: str = "auto",
+    sweeps: str = "best",
     progress: Progress = silent,
 ) -> Comparison:
     """Compare laws on the same rows: evidence, cross-validation, forecasts, and what hangs on the priors.
@@ -102,7 +106,7 @@ def compare(
         As for `fit`; not needed where every law is a fit already.
     prior_weights : mapping, optional
         Law -> prior weight, where they are not equal; a law that is not named has weight 1.
-    likelihood, method, seed, progress
+    likelihood, method, seed, checkpoints, sweeps, progress
         As for `fit`.
 
     Returns
@@ -121,7 +125,7 @@ def compare(
     specs = {n: g.law if isinstance(g, Fit) else g for n, g in given.items()}
     same_question(specs)
     check_weights(prior_weights, specs)
-    fits, failed = _fitted(given, runs, likelihood, method=method, seed=seed, progress=progress)
+    fits, failed = _fitted(given, runs, likelihood, checkpoints, sweeps, method=method, seed=seed, progress=progress)
     return assess(fits, failed=failed, prior_weights=prior_weights, progress=progress)
 
 
@@ -230,7 +234,12 @@ def suitable(runs: Source) -> dict[str, type[Law]]:
 
 
 def _fitted(
-    given: Mapping[str, Law | Fit], runs: Source | None, likelihood: LikelihoodLike, **settings: Any
+    given: Mapping[str, Law | Fit],
+    runs: Source | None,
+    likelihood: LikelihoodLike,
+    checkpoints: str,
+    sweeps: str,
+    **settings: Any,
 ) -> tuple[dict[str, Fit], dict[str, str]]:
     """Check that all have the same rows, and fit what is not fitted yet and the table can determine."""
     tables: dict[str, Observations] = {}
@@ -238,8 +247,14 @@ def _fitted(
     to_fit = {n: g for n, g in given.items() if isinstance(g, Law)}
     if to_fit and runs is None:
         raise UsageError(f"give the table of runs to fit {', '.join(to_fit)} to")
-    table: Any = runs if isinstance(runs, pd.DataFrame) or runs is None else read_runs(runs)
     scatter = likelihood_from(likelihood)
+    table: Any = None if runs is None else indexed(runs)
+    taken: CheckpointsLike = "all"
+    if to_fit:  # the same rows for all laws: those that the one with the most constants needs
+        most = max(to_fit.values(), key=lambda law: len(law.free))
+        table, found = of_runs(table, most.inputs, len(most.free), checkpoints, dependent=scatter.along_runs)
+        table = best_of_sweeps(table, most.inputs, most.metric, sweeps)
+        taken = found or "all"
     error: DataError | None = None
     for name, spec in given.items():
         if isinstance(spec, Fit):
@@ -260,7 +275,7 @@ def _fitted(
         raise error
     same_rows(tables)
     fits = {
-        n: g if isinstance(g, Fit) else fit_law(g, table, likelihood=scatter, **settings)
+        n: g if isinstance(g, Fit) else fit_law(g, table, likelihood=scatter, checkpoints=taken, **settings)
         for n, g in given.items()
         if n in tables
     }

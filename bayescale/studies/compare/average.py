@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayescale import intervals
 from bayescale.answers.allocate import Asked, Drawn, beyond_data, out_of_reach
+from bayescale.answers.needed import single_input
 from bayescale.answers.predict import decades_beyond, points_named, predict_draws, together
 from bayescale.arrays import Numbers
 from bayescale.errors import DataError, UsageError, did_you_mean
@@ -199,7 +200,7 @@ def allocate(
             for group, by_law in zip(groups, of_point, strict=True)
         ]
         if not any(row["probability"] for block in found for row in block):
-            raise DataError(out_of_reach(value))
+            raise DataError(out_of_reach(value, single_input(fits[0].law)))
         rows += [row | beyond_data(fits[0], block) for block in found for row in block]
     return pd.DataFrame(rows)
 
