@@ -129,7 +129,7 @@ def test_a_loss_that_rises_with_parameters_has_no_optimum() -> None:
     some = optimum_at(target, constants, C, many)
     for values in some.values():
         assert np.isfinite(values[:2]).all() and np.isnan(values[2]).all()
-    runs = SimpleNamespace(cost=Cost())
+    runs = SimpleNamespace(cost=Cost(), inputs={n: np.array([1.0, 1e30]) for n in JOINT.inputs})
     found: Any = SimpleNamespace(law=JOINT, target=target, thinned=lambda: constants, runs=runs)
     table = allocate(found, 1e20, E=512)
     row = table.set_index("quantity").loc["N"]

@@ -58,7 +58,7 @@ class Terms(TypedDict, total=False):
     cost: CostLike
 
 
-Term: TypeAlias = Numbers | CostLike
+Term: TypeAlias = "Numbers | CostLike"
 """What may be said of an allocation by name: a term, the value of another input, a group's name."""
 
 Optimum: TypeAlias = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
