@@ -138,7 +138,7 @@ class Posterior:
         self.centre = {n: float(np.exp(np.log(x).mean())) for n, x in sizes.items()}
         self.centre[twin.metric] = float(np.median(table[twin.metric]))
         se = table.get(f"{twin.metric}_se")
-        self.log_se = 0.0 if se is None else np.asarray(se) / table[twin.metric]
+        self.log_se = np.hypot(0.0 if se is None else np.asarray(se) / table[twin.metric], 1e-4)  # no loss is exact
         self.priors: dict[str, Prior] = {**twin.priors, **SCATTER[likelihood]}
 
     def quantities(self, u: Array) -> Numbers:

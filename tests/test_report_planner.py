@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is no
 TERMS = {"serving": 0, "maxN": 1e300, "maxD": 1e300}
 
 
-def planned(found: Any, expression: str) -> Any:
+def planned(found: Any, expression: str, group: int = 0) -> Any:
     """A JavaScript expression of `laws` (the page's laws with their draws), `content` and the page's functions."""
     subject = subject_of(found, 0.9)
     plan, functions, why = payload.planner(subject, content.fitted(subject.lead, content.spread_out(subject.lead)))
@@ -37,7 +37,7 @@ def planned(found: Any, expression: str) -> Any:
         f"const bayescale = require({json.dumps(script)});",
         f"const content = {json.dumps(plan)};",
         f"const LAWS = [{', '.join(functions)}];",
-        "const laws = content.laws.map((entry, i) => bayescale.posterior(entry, LAWS[i]));",
+        "const laws = content.laws.map((entry, i) => bayescale.posterior(entry, LAWS[i], " + f"{group}));",
         "const estimate = (parts) => bayescale.estimate(parts, content.interval);",
         f"const terms = {{ ...content.cost, ...{json.dumps(TERMS)} }};",
         f"console.log(JSON.stringify({expression}));",
@@ -130,6 +130,20 @@ def test_compute_that_a_target_needs(small_fit: Fit, target: float) -> None:
     got = planned(small_fit, f"[{found}].map((x) => ({{ probability: x.probability, C: estimate(x.C) }}))[0]")
     assert got["probability"] == pytest.approx(table["probability"].iloc[0], abs=1e-3)
     close(table, "C", [got["C"]], 2e-3)
+
+
+def test_groups_and_what_they_do_to_a_run(table: pd.DataFrame) -> None:
+    """The planner's numbers of a group are those of the API, its effect on the law and a new run's among them."""
+    mixed = table.assign(mix=np.where(np.arange(30) % 2, "a", "b"), kind=np.where(np.arange(30) % 3, "x", "y"))
+    found = fit("chinchilla", mixed, pool={"mix": {"E": 0.1}, "kind": {"loss": 0.02}}, method="laplace")
+    groups = subject_of(found, 0.9).plans
+    assert groups[1] == {"mix": "a", "kind": "y"} and groups[-1] == {"mix": "unseen", "kind": "unseen"}
+    point = {"N": 1e9, "D": 1e11}
+    for index in (1, len(groups) - 1):
+        want = predict(found, **point, **groups[index])
+        got = planned(found, f"pick(['mean', 'newRun'])(bayescale.predict(laws, {json.dumps(point)}))", index)
+        close(want, "mean_curve", [got["mean"]], 1e-9)
+        close(want, "new_run", [got["newRun"]], 0.005)
 
 
 def test_averages_over_laws(small_fit: Fit, table: pd.DataFrame) -> None:
