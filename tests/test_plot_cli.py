@@ -46,7 +46,8 @@ def test_a_file_of_each_format(cli: Cli, saved: Path, form: str) -> None:
     done = cli("loss", saved, "-o", f"x.{form}", "--json", "--width", 6, "--height", 4, "--dpi", 50)
     found = json.loads(done.out)
     assert done.status == 0 and found == {
-        "kind": "loss", "file": f"x.{form}", "format": form, "law": "chinchilla", "width": 6.0, "height": 4.0
+        "kind": "loss", "file": f"x.{form}", "format": form, "law": "chinchilla", "width": 6.0, "height": 4.0,
+        "warnings": [],
     }  # fmt: skip
     assert Path(f"x.{form}").read_bytes().startswith(STARTS[form])
     assert [p.name for p in Path().iterdir()] == [f"x.{form}"]
