@@ -240,7 +240,7 @@ def effects_table(runs: int = 10, rows: int = 4, seed: int = 0, *, shared: float
 
 @pytest.fixture(scope="module")
 def effects() -> Fit:
-    return fit("chinchilla", effects_table(), pool={"run_name": "loss"})
+    return fit(bs.models.Chinchilla(E=1.8), effects_table(), pool={"run_name": "loss"})
 
 
 def test_effects_of_runs(effects: Fit) -> None:

@@ -30,7 +30,7 @@ BATCH = 256
 """Points evaluated together; tables of many rows get fewer, so that a batch stays within memory."""
 
 FEW = 64
-"""Points of a smaller batch: those about one point of some thirty coordinates."""
+"""Of a law with fields: those about one point of some thirty coordinates."""
 
 PRIOR_DRAWS = 1000
 """How many prior draws a fit makes: to start from, to scale by, and to show."""
@@ -321,25 +321,23 @@ class Target:
     def prepare(self, data: Data) -> None:
         """Start compiling in the background what every fit needs first."""
         self.prior.prepare(np.zeros((PRIOR_DRAWS, 2), np.uint32), data)
-        for batch in {self._batch(1, data), batch_size(data)}:
-            self.densities.prepare(np.zeros((batch, self.dimension)), data, self.as_they_are())
+        self.densities.prepare(np.zeros((self._batch(data), self.dimension)), data, self.as_they_are())
 
     def prior_draws(self, draws: int, seed: int, data: Data) -> np.ndarray:
         """Prior draws in coordinates z, shape (draws, d)."""
         keys = np.random.default_rng(seed).integers(0, 2**32, (draws, 2), dtype=np.uint32)
         return np.asarray(self.prior(keys, data))
 
-    def _batch(self, points: int, data: Data) -> int:
-        """How many points a program takes: a law with fields is also evaluated at a few, as its mode is searched."""
-        most = batch_size(data)
-        return min(FEW, most) if self.law.latent and points <= FEW else most
+    def _batch(self, data: Data) -> int:
+        """How many points are evaluated together: of a law with fields few, about a mode that is searched."""
+        return min(FEW if self.law.latent else BATCH, batch_size(data))
 
     def evaluate(self, z: np.ndarray, data: Data, at: Coordinates | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Log density, shape (n,), and its gradient, shape (n, d), at n points; -inf where it is not finite.
 
         Points are in coordinates z, or in those of `at`.
         """
-        batch = self._batch(len(z), data)
+        batch = self._batch(data)
         at = self.as_they_are() if at is None else at
         values, gradients = [], []
         for block in np.split(z, range(batch, len(z), batch)):
