@@ -84,7 +84,7 @@ def multiplier(
         The law has no optimum at C in any draw.
     """
     intervals.checked_interval(interval)
-    for one in (fit, over) if isinstance(over, Fit) else (fit,):
+    for one in (fit,) if over is None or np.isscalar(over) else (fit, over):
         if not isinstance(one, Fit):
             raise UsageError(f"a multiplier is of fits of one law, not of a {type(one).__name__}: give one of its fits")
         one._warn()
@@ -101,11 +101,9 @@ def multiplier(
         table = table.sort_values([way.name, "probability_best", "median"], ascending=[True, False, False])
     else:
         table = table.drop(columns="probability_best")
-    table = table.reset_index(drop=True)
-    table.attrs = {
-        "basis": basis(asked[0], base),
-        "warnings": tuple(_cautions(asked, base, way, table)),
-    }
+    told = _cautions(asked, base, way, table)
+    table = table.drop(columns="undefined").reset_index(drop=True)
+    table.attrs = {"basis": basis(asked[0], base), "warnings": tuple(told)}
     return table
 
 
@@ -223,6 +221,7 @@ def _rows(
                     "probability_better": float((known > 1).mean()),
                     "probability_best": float(best[of.name][i]) if best else np.nan,
                     "never": never,
+                    "undefined": 1 - len(known) / len(draws),
                     f"decades_{way.name}": max(_outside(r.seen(way.name), value) for r in (of, over)),
                     "unit": UNITS.get(way.name, way.name),
                 }
@@ -251,5 +250,10 @@ def _cautions(asked: Sequence[Recipe], over: Recipe, way: Way, table: pd.DataFra
         told.append(
             f"{over.name} does not reach the loss of {row['of']} at {way.name} = {row[way.name]:.3g} with any "
             f"{way.name}{most} in {row['never']:.1%} of draws: the multiplier is infinite there"
+        )
+    for _, row in table[table["undefined"] > 0].iterrows():
+        told.append(
+            f"{row['of']} has no optimum at {way.name} = {row[way.name]:.3g} in {row['undefined']:.1%} of draws: the "
+            "multiplier is over the others"
         )
     return [*told, *far_beyond(table)]
