@@ -235,6 +235,10 @@ def test_what_is_refused(pooled: Fit, plain: Fit, of_tokens: Fit) -> None:
     refused("has no option 'E'", pooled, of="new", E=3)
     refused("must be positive", pooled, of="new", C=-1.0)
     refused("not both", pooled, of="new", at="equal_N", tokens_per_parameter=20)
+    refused("not at equal N or D/N", pooled, of="new", at="equal_N", max_N=1e9)
+    refused("give one number", pooled, of="new", tokens_per_parameter=[20, 30])
+    refused("pooled by recipe: name one", pooled, over=plain)
+    assert len(multiplier(pooled, over=plain, C=1e22, recipe="new")) == 1
     dear = replace(plain, runs=replace(plain.runs, cost=replace(plain.runs.cost, k=9.0)))
     refused("count FLOPs differently", plain, over=dear)
     assert len(multiplier(plain, over=dear, C=1e22, cost="6*N*D")) == 1

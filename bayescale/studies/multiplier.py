@@ -96,6 +96,8 @@ def multiplier(
         asked, every = [new], [new, base]
     else:
         asked, base, every = recipes_of_one(fit, by, of, over, held)
+    if (way.equal_N or way.ratio is not None) and not all(r.deployment.free for r in (*asked, base)):
+        raise UsageError("tokens to serve and limits are of recipes at their optimum, not at equal N or D/N")
     table = pd.DataFrame(_rows(asked, base, every, way, values, interval))
     if len(asked) > 1:
         table = table.sort_values([way.name, "probability_best", "median"], ascending=[True, False, False])
@@ -172,6 +174,8 @@ def _way(fit: Fit, at: str, ratio: float | None) -> Way:
         raise UsageError(f"at is {' or '.join(map(repr, WAYS))}, not {at!r}; for equal D/N give tokens_per_parameter")
     name, equal_N = single_input(fit.law), at == "equal_N"
     if ratio is not None:
+        if np.ndim(ratio):
+            raise UsageError(f"give one number of tokens_per_parameter, not {np.size(ratio)}")
         ratio = float(checked_inputs("multiplier", ("D/N",), {"D/N": ratio}, positive=True)["D/N"].item())
     if name and (equal_N or ratio is not None):
         raise UsageError(f"law {fit.law.name} takes {name} alone: it has no model size to hold equal")

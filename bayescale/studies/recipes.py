@@ -79,14 +79,7 @@ def recipes_of_one(
         raise UsageError(
             f"of and over are both {column} {base!r}; a recipe is held against another, of {listed(labels)}"
         )
-    left_open = [c for c in asked_about(fit.law, fit.runs.inputs) if c != column and c not in terms]
-    if left_open:
-        raise UsageError(
-            f"the fit is also pooled by {left_open[0]}: say for which, "
-            f"{in_words(f'{left_open[0]}=...', f'--at {left_open[0]}=...')}, of {listed(fit.law.columns[left_open[0]])}"
-        )
-    codes = fit.runs.inputs[column]
-    found = {x: Recipe(x, fit, {**terms, column: x}, codes == i + 1, column) for i, x in enumerate(labels)}
+    found = {x: _recipe(x, fit, {**terms, column: x}, column) for x in labels}
     return [found[x] for x in dict.fromkeys(names)], found[base], list(found.values())
 
 
@@ -100,7 +93,7 @@ def recipes_of_two(new: Fit, old: Fit, by: object, of: object, terms: Mapping[st
     for name, fit, other in ((NEW, new, old), (OLD, old, new)):
         only_others = {*other.law.inputs, *other.law.columns} - {*fit.law.inputs, *fit.law.columns}
         held = {n: x for n, x in terms.items() if n not in only_others}
-        recipes.append(Recipe(name, fit, held, np.full(fit.runs.rows, True)))
+        recipes.append(_recipe(name, fit, held))
     if new.law.metric != old.law.metric or single_input(new.law) != single_input(old.law):
         raise UsageError(
             f"law {new.law.name} predicts {new.law.metric} from {', '.join(new.law.inputs)} and law {old.law.name} "
@@ -114,6 +107,22 @@ def recipes_of_two(new: Fit, old: Fit, by: object, of: object, terms: Mapping[st
             + in_words("cost='6*N*D'", "--cost '6*N*D'")
         )
     return recipes[0], recipes[1]
+
+
+def _recipe(name: str, fit: Fit, terms: Mapping[str, Term], column: str = "") -> Recipe:
+    """A recipe with the rows of its groups; refuses a fit with groups that are left open."""
+    _, codes = coded(fit.law, terms)
+    for c in asked_about(fit.law, fit.runs.inputs):
+        if c not in codes or codes[c].size != 1:
+            raise UsageError(
+                f"the fit is pooled by {c}: name one, {in_words(f'{c}=...', f'--at {c}=...')}, of "
+                f"{listed(fit.law.columns[c])}"
+            )
+    rows = np.full(fit.runs.rows, True)
+    for c, code in codes.items():
+        if code.size == 1 and code.item() <= len(fit.law.columns[c]):
+            rows &= fit.runs.inputs[c] == code.item()
+    return Recipe(name, fit, terms, rows, column)
 
 
 def _column(fit: Fit, by: str | None) -> str:
@@ -157,7 +166,7 @@ def basis(of: Recipe, over: Recipe) -> str:
     """What two recipes share."""
     law, column = of.fit.law, of.column
     if isinstance(law, Law) or not column:
-        return "two fits, draws paired at random: the recipes share no constant"
+        return "two fits, draws paired at random: the recipes share no constant, so that no error of theirs cancels"
     varied = law.varied(column)
     own = [m for n in varied if n != law.metric for m in (n, *law.followers(n))]
     shared = [n for n in law.law.fields if n not in own]
