@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from bayescale.studies.compare import compare as compare
     from bayescale.studies.downstream import Downstream as Downstream
     from bayescale.studies.downstream import fit_downstream as fit_downstream
+    from bayescale.studies.multiplier import multiplier as multiplier
 
 # the same for a running program, which loads them late: module -> its public names, '' where it is public itself
 _PUBLIC = {
@@ -58,6 +59,7 @@ _PUBLIC = {
     "studies.calibrate": "Calibration calibrate",
     "studies.compare": "Comparison compare",
     "studies.downstream": "Downstream fit_downstream",
+    "studies.multiplier": "multiplier",
 }
 _HOMES = {name: home for home, names in _PUBLIC.items() for name in names.split() or [home]}
 

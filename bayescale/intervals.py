@@ -60,8 +60,12 @@ def _quantiles(ordered: np.ndarray, probabilities: tuple[float, ...]) -> list[np
         at = p * last
         below = int(at)
         above = min(below + 1, last)
+        if at == below:
+            found.append(ordered[below])
+            continue
         # written so that equal neighbours, infinite ones too, give themselves
-        step = np.where(ordered[above] == ordered[below], 0.0, ordered[above] - ordered[below])
+        with np.errstate(invalid="ignore"):
+            step = np.where(ordered[above] == ordered[below], 0.0, ordered[above] - ordered[below])
         found.append(ordered[below] + (at - below) * step)
     return found
 

@@ -27,6 +27,7 @@ SLOW = {
     "experts.md",
     "groups.md",
     "priors.md",
+    "recipes.md",
     "shapes.md",
 }
 """Several fits of small tables, or comparisons."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayescale.arrays import Numbers
 from bayescale.compiled import Program
 from bayescale.errors import UsageError
 from bayescale.law import AnyLaw
@@ -19,6 +20,8 @@ from bayescale.runs.features import feature_of
 LOG_RANGE = (0.0, np.log(1e45))
 """Where an input is looked for."""
 HALVINGS = 45
+
+Arrays = Mapping[str, jax.Array]
 
 
 def single_input(law: AnyLaw) -> str:
@@ -36,7 +39,7 @@ def needed_input(fit: Posterior, targets: np.ndarray, fixed: Mapping[str, Any]) 
     ----------
     fit : Posterior
         Of a law of one input, see `single_input`.
-    targets : ndarray, shape (target,)
+    targets : ndarray, shape (target,) or (draw, target)
         Of the law's metric.
     fixed : mapping
         Groups of a pooled fit by name.
@@ -50,30 +53,63 @@ def needed_input(fit: Posterior, targets: np.ndarray, fixed: Mapping[str, Any]) 
     rest, codes = coded(fit.law, fixed)
     if rest:
         raise UsageError(f"law {fit.law.name} takes {name} alone; {next(iter(rest))} is no input of it")
-    programs = fit.target.quantities
-    if "needed" not in programs:
+    return least_input(fit, name, targets, {n: x.astype(float) for n, x in codes.items()})
 
-        def of_draw(constants: Mapping[str, jax.Array], targets: jax.Array, fixed: Mapping[str, jax.Array]) -> Any:
+
+def least_input(
+    fit: Posterior,
+    name: str,
+    targets: np.ndarray,
+    held: Mapping[str, Numbers],
+    times: Mapping[str, float] | None = None,
+) -> np.ndarray:
+    """The least value of one input at which the mean curve reaches targets at every draw, shape (draw, target).
+
+    Infinite where it never does. The metric is taken to fall in the input.
+
+    Parameters
+    ----------
+    fit : Posterior
+    name : str
+        The input.
+    targets : ndarray, shape (target,) or (draw, target)
+    held : mapping
+        The law's other inputs and codes of groups, numbers or arrays of the targets' shape.
+    times : mapping, optional
+        Other inputs that grow with it, as multiples of it.
+    """
+    programs, constants, tied = fit.target.quantities, fit.thinned(), dict(times or {})
+    shape = (len(next(iter(constants.values()))), targets.shape[-1])
+    key = "/".join(("needed", name, *tied))
+    if key not in programs:
+
+        def of_draw(constants: Arrays, target: jax.Array, held: Arrays, times: Arrays) -> Any:
             law = fit.target.law_at(constants)
-            return jax.vmap(lambda target: _least(law, name, target, fixed))(targets)
 
-        programs["needed"] = Program(jax.vmap(of_draw, in_axes=(0, None, None)))
-    member = {n: np.asarray(float(x)) for n, x in codes.items()}
-    found = [programs["needed"](fit.thinned(), targets[i : i + 1], member) for i in range(len(targets))]
-    return np.concatenate([np.asarray(x) for x in found], axis=1)
+            def reaches(x: jax.Array) -> Any:
+                return law.at(**{name: x}, **{n: r * x for n, r in times.items()}, **held) <= target
+
+            return _least(reaches)
+
+        programs[key] = Program(jax.vmap(of_draw, in_axes=(0, 0, 0, None)))
+    sought = np.broadcast_to(targets, shape)
+    given = {n: np.broadcast_to(np.asarray(x, float), shape) for n, x in held.items()}
+    ratios = {n: np.float64(x) for n, x in tied.items()}
+    found = [
+        np.asarray(programs[key](constants, sought[:, i], {n: x[:, i] for n, x in given.items()}, ratios))
+        for i in range(shape[1])
+    ]
+    return np.stack(found, axis=1)
 
 
-def _least(law: AnyLaw, name: str, target: jax.Array, fixed: Mapping[str, jax.Array]) -> jax.Array:
-    """The least input that reaches a target by a law that falls; infinite where none does."""
-
-    def reaches(log_input: Any) -> Any:
-        return law.at(**{name: jnp.exp(log_input)}, **fixed) <= target
+def _least(reaches: Callable[[jax.Array], Any]) -> jax.Array:
+    """The least input from which on a target is reached; infinite where it never is."""
 
     def halve(_: jax.Array, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bracket
         middle = (low + high) / 2
-        enough = reaches(middle)
+        enough = reaches(jnp.exp(middle))
         return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
 
     _, high = jax.lax.fori_loop(0, HALVINGS, halve, LOG_RANGE)
-    return jnp.where(reaches(LOG_RANGE[1]), jnp.exp(high), jnp.inf)
+    return jnp.where(reaches(jnp.exp(LOG_RANGE[1])), jnp.exp(high), jnp.inf)

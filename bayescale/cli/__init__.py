@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": "Predict the metric at given inputs, from a saved fit or comparison.",
     "allocate": "Split compute between parameters and tokens, from a saved fit or comparison.",
     "compare": "Compare laws on one table: evidence, cross-validation, forecasts.",
+    "multiplier": "How many times the compute one recipe needs for the loss that another reaches.",
     "downstream": "Predict an error rate of downstream tasks through the loss.",
     "approaches": "Optimal N and D by envelope, isoFLOP profiles and a law, side by side.",
     "report": "Write one HTML page of a saved fit or comparison, with a planner in it.",

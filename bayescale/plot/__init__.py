@@ -20,6 +20,7 @@ try:
     from bayescale.plot.comparison import comparison as comparison
     from bayescale.plot.isoflop import isoflop as isoflop
     from bayescale.plot.loss import loss as loss
+    from bayescale.plot.multiplier import multiplier as multiplier
     from bayescale.plot.predictive import predictive as predictive
     from bayescale.plot.priors import priors as priors
     from bayescale.plot.residuals import residuals as residuals

@@ -23,7 +23,7 @@ COPIED = {"changelog.md": ROOT / "CHANGELOG.md", "contributing.md": ROOT / "CONT
 MODULES = (
     "answers.allocate answers.design_effect answers.predict answers.scores.evidence datasets hardware kaplan plot "
     "posterior.posterior report runs.curves runs.logged_rates runs.schedule studies.calibrate studies.compare.compared "
-    "studies.separate"
+    "studies.multiplier studies.separate"
 ).split()
 """Those that users call by name."""
 
