@@ -20,8 +20,8 @@ class JointMoE(Law):
 
     1/Ehat = 1/(E - 1 + 1/(1/E_start - 1/E_max)) + 1/E_max. E experts a layer, of which a token passes through one
     (dense: E = 1); N counts the parameters that it passes through, with embeddings. Exponents are signed as published:
-    negative where more N and D help. Each number of experts has an optimum of its own, as fixed={"E": 8} asks for it.
-    Ehat0 is Ehat at the geometric mean of the table's E.
+    negative where more N and D help. Each number of experts has an optimum of its own, as ``allocate(C, E=8)`` asks for
+    it. Ehat0 is Ehat at the geometric mean of the table's E.
     """
 
     may_rise = True

@@ -478,8 +478,8 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(UsageError, match='holds simulations with law = "kaplan_n", not "kaplan_d"; name another file'):
         calibrate("kaplan_d", simulations=20, output=path, **QUICK)
-    with pytest.raises(UsageError, match="holds simulations with seed = 0, not 1"):
-        calibrate("kaplan_n", simulations=20, output=path, seed=1, **QUICK)
+    with pytest.raises(UsageError, match=r"holds simulations with seed = \d+, not 77"):
+        calibrate("kaplan_n", simulations=20, output=path, seed=77, **QUICK)
     with pytest.raises(UsageError, match="holds simulations with design_hash"):
         calibrate("kaplan_n", simulations=20, output=path, centre={"loss": 3.0}, **QUICK)
     with pytest.raises(UsageError, match='holds simulations with centre = "fixed", not "table"'):
