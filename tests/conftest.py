@@ -239,6 +239,7 @@ def exact() -> Exact:
     covariance = np.linalg.inv(design.T @ design / scale**2 + np.diag(1 / prior))
     evidence = stats.multivariate_normal(np.zeros(20), design * prior @ design.T + scale**2 * np.eye(20)).logpdf(log_y)
     data = padded({"x": x}, np.exp(log_y), None, centre_of({"x": x}, "loss", np.exp(log_y)), "loss")
+    data = data._replace(log_se=None)  # exact to the last digit: not even that of a measurement
     target = Target(Loglinear(), Normal(sigma=scale))
     return Exact(target, data, covariance @ design.T @ log_y / scale**2, covariance, float(evidence - log_y.sum()))
 

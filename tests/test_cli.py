@@ -341,7 +341,7 @@ def test_a_fit_that_has_not_converged(cli: Cli) -> None:
 
 
 def test_a_law_without_an_allocation(cli: Cli, table: pd.DataFrame, tmp_path: Path) -> None:
-    fit("kaplan_n", table, method="laplace").save(tmp_path / "n.nc")
+    fit("kaplan_n", table).save(tmp_path / "n.nc")
     done = cli("allocate", "n.nc", "--C", "1e21")
     assert done.status == 2 and "law kaplan_n predicts loss from N: it has no split of C between N and D" in done.err
 

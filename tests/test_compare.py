@@ -128,7 +128,7 @@ def test_a_law_without_evidence_keeps_its_place(comparison: Comparison, monkeypa
 
 
 def test_measured_errors_go_the_whole_way(table: pd.DataFrame) -> None:
-    found = compare(["chinchilla", "kaplan_nd"], table.assign(loss_se=0.004), method="laplace")
+    found = compare(["chinchilla", "kaplan_nd"], table.assign(loss_se=0.004))
     assert np.isfinite(found.sensitivity).all(axis=None) and "hang on the priors" in found.verdict
 
 

@@ -69,7 +69,9 @@ def test_the_whole_way(likelihood: str, feature: str, tmp_path: Path) -> None:
     pool = {"mix": ["D_c"]} if feature == "pool" else None
     method = "nuts" if pool or likelihood == "laplace" else "laplace"  # spreads and kinks are none for the quick method
     noise = scatter(likelihood)
-    found, other = (fit(LAW, table, likelihood=noise, pool=pool, method=method, seed=s) for s in (0, 1))
+    found, other = (
+        fit(LAW, table, likelihood=noise, pool=pool, method=method, checkpoints="all", seed=s) for s in (0, 1)
+    )
     assert found.converged and other.converged, found.failures + other.failures
     compared = compare({"one": found, "other": other})
     numbers = compared.table.drop(columns=["nu", "sigma"])
@@ -93,7 +95,7 @@ def likelihood(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def found(likelihood: str) -> Fit:
-    return fit(LAW, curves().assign(loss_se=0.002), likelihood=likelihood, method="laplace")
+    return fit(LAW, curves().assign(loss_se=0.002), likelihood=likelihood, method="laplace", checkpoints="all")
 
 
 def changed(data: Data, rows: np.ndarray) -> Data:
@@ -161,7 +163,7 @@ def test_the_joint_density_of_held_out_rows_is_a_ratio_of_densities(found: Fit) 
 
 def test_laws_beside_one_whose_rows_follow_one_another_are_scored_by_runs() -> None:
     table = curves()
-    fits = {n: fit(LAW, table, likelihood=n, method="laplace") for n in ("ar1", "student_t")}
+    fits = {n: fit(LAW, table, likelihood=n, method="laplace", checkpoints="all") for n in ("ar1", "student_t")}
     compared = compare(fits)
     expected = {n: loo(f, runs=f.runs.run).elpd for n, f in fits.items()}
     assert compared.table["elpd_loo"].to_dict() == pytest.approx(expected)

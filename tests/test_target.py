@@ -51,6 +51,7 @@ def test_padding_does_not_count(table: Any) -> None:
     more = few._replace(
         inputs={n: np.concatenate([v, np.full(16, v[0])]) for n, v in few.inputs.items()},
         observed=np.concatenate([few.observed, np.full(16, 3.0)]),
+        log_se=np.concatenate([np.asarray(few.log_se), np.zeros(16)]),
         mask=np.concatenate([few.mask, np.zeros(16, bool)]),
     )
     for a, b in zip(target.evaluate(z, few), target.evaluate(z, more), strict=True):
