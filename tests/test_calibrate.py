@@ -310,6 +310,7 @@ def test_a_wrong_spread_fails() -> None:
     assert found.summary.loc["N_c[unseen]", "p"] < 0.05
 
 
+@pytest.mark.slow
 def test_effects_of_runs_are_calibrated() -> None:
     found = calibrate("kaplan_n", simulations=64, pool={"run": ["loss"]}, method="laplace", refit=False)
     assert {"tau_loss", "loss[run 1]", "loss[unseen]", "new_run[run 1]"} < set(found.ranks.columns)

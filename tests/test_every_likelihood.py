@@ -172,6 +172,7 @@ def test_laws_beside_one_whose_rows_follow_one_another_are_scored_by_runs() -> N
     assert alone["student_t"].unit == "row" and len(alone["student_t"].pointwise) == 30
 
 
+@pytest.mark.slow
 def test_more_rows_that_follow_one_another_than_a_long_climb_sees() -> None:
     runs = 600
     table = pd.concat([curves(6, 8).assign(block=i) for i in range(runs // 6)], ignore_index=True)
