@@ -262,14 +262,14 @@ def along_runs(fitted: Likelihood, made: Likelihood) -> Calibration:
     return of_design(Setting(law, fitted, design, 1, "laplace", False, truth=target_of(law, made)), 64)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_residuals_along_runs_are_calibrated() -> None:
     found = along_runs(Autoregressive(), Autoregressive())
     assert {"tau", "sigma", "nu", "log_likelihood"} < set(found.ranks.columns) and len(found.ranks) > 30
     assert (found.summary["p"] > CHANCE).all(), repr(found)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize(
     ("fitted", "made", "wrong"),
     [
@@ -294,7 +294,7 @@ def by_corpus(made: str) -> Calibration:
     return of_design(Setting(fitted.law(law), StudentT(), fitted, 1, "laplace", False, truth=truth), 96)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_groups_are_calibrated() -> None:
     found = by_corpus("HalfNormal(0.1)")
     groups = {f"N_c[{x}]" for x in ("corpus 1", "corpus 2", "corpus 3", "corpus 4", "unseen")}
@@ -303,14 +303,14 @@ def test_groups_are_calibrated() -> None:
     assert len(found.ranks) > 40 and (found.summary["p"] > CHANCE).all(), repr(found)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_a_wrong_spread_fails() -> None:
     found = by_corpus("HalfNormal(0.5)")
     assert found.summary.loc["tau_N_c", "p"] < CHANCE and not found.passed, repr(found)
     assert found.summary.loc["N_c[unseen]", "p"] < 0.05
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_effects_of_runs_are_calibrated() -> None:
     found = calibrate("kaplan_n", simulations=64, pool={"run": ["loss"]}, method="laplace", refit=False)
     assert {"tau_loss", "loss[run 1]", "loss[unseen]", "new_run[run 1]"} < set(found.ranks.columns)

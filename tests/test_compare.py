@@ -159,7 +159,7 @@ def normal_priors(power: float) -> tuple[Chinchilla, StudentT]:
     return Chinchilla(E=1.8172, A=A, B=B, alpha=exponent, beta=exponent), noise
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_power_scaling_gives_the_evidence_of_scaled_priors(table: pd.DataFrame) -> None:
     law, noise = normal_priors(1.0)
     base = fit(law, table, likelihood=noise)
@@ -387,7 +387,7 @@ def test_too_few_small_budgets_have_no_future(simulate: Callable[..., pd.DataFra
     assert np.isnan(scored.elpd) and "too few" in scored.warnings[0]
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_model_probabilities_are_calibrated(tmp_path: Path) -> None:
     """A small version of benchmarks/recovery.py: the most probable law is the true one as often as promised."""
     import importlib.util

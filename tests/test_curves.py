@@ -141,7 +141,7 @@ def test_groups_are_fitted_apart() -> None:
         fit_groups("kaplan_n", pd.concat([table, table.head(2).assign(group="few")]))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_thinned_curves_have_intervals_that_cover() -> None:
     """Runs with an offset of their own and noise that lasts: all rows, and the rows that `design_effect` asks for."""
     covered: dict[str, list[bool]] = {"all": [], "thin": []}

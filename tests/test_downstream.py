@@ -156,7 +156,7 @@ def test_both_posteriors_are_in_the_interval(found: Downstream) -> None:
     assert log_error.std() > 3 * plugged.std()
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_intervals_far_out_hold_what_they_say() -> None:
     """Of 20 simulated tables; the 90 % interval of a new run holds a new run's error, and the curve's the truth."""
     truth, rng, inside = float(ERROR(loss=LOSS(**FAR))), np.random.default_rng(5), []

@@ -160,7 +160,7 @@ def test_a_command_line_is_answered(
     check(line, capsys, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @settings(max_examples=800, deadline=None, suppress_health_check=quiet)
 @given(line=command_lines())
 def test_many_command_lines_are_answered(

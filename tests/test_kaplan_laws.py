@@ -151,7 +151,7 @@ def test_the_contradiction_per_draw() -> None:
     assert low < np.log10(kaplan.pf_days(kaplan.contradiction()["C"])) < high and 0.1 < high - low < 3
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_the_interval_of_the_contradiction_covers_as_often_as_it_says() -> None:
     truth = np.log10(kaplan.pf_days(kaplan.contradiction()["C"]))
     intervals = [np.quantile(crossing(seed, 0.02), [0.05, 0.95]) for seed in range(100)]
@@ -201,7 +201,7 @@ def test_published_sweeps_lie_within_the_intervals_and_give_the_critical_batch(
     np.testing.assert_allclose(curve["median"], [r["B_crit"] for r in rows], rtol=0.15)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("name", list(TRUTH))
 def test_intervals_cover_as_often_as_they_say(name: str) -> None:
     """90 % intervals of constants and derived quantities hold the truth as often, to 2.8 Monte Carlo errors."""

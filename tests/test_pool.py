@@ -394,7 +394,7 @@ def checkpoints(seed: int, runs: int = 14, rows: int = 6) -> pd.DataFrame:
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_effects_of_runs_give_intervals_that_hold() -> None:
     """Of 20 tables, 90 % intervals of E and alpha: 18 of 20 are expected to hold the truth, 14 or more with 99.8 %."""
     held: dict[tuple[str, bool], int] = {}

@@ -37,7 +37,7 @@ def simulate(cls: Any, truth: dict[str, float], seed: int, rows: int = 60) -> pd
     return pd.DataFrame({**inputs, "loss": loss})
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.parametrize("cls", TRUTHS, ids=lambda cls: cls.name)
 def test_the_constants_are_recovered(cls: Any) -> None:
     truth = TRUTHS[cls]

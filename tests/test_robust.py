@@ -227,7 +227,7 @@ def test_a_rotten_file_is_refused_or_the_same(saved: Path, tmp_path: Path) -> No
     check_rotten(saved, tmp_path / "rotten.nc", range(24))
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_many_rotten_files_are_refused_or_the_same(saved: Path, tmp_path: Path) -> None:
     check_rotten(saved, tmp_path / "rotten.nc", range(100, 600))
 
@@ -362,7 +362,7 @@ def test_a_million_rows_are_read(tmp_path: Path) -> None:
     assert read_runs(path).shape == (rows, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="no /proc to read a peak of memory from")
 def test_a_hundred_thousand_rows(python: Any, tmp_path: Path) -> None:
     """Read, fitted by Laplace and saved in minutes and three gigabytes."""

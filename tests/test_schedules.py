@@ -336,7 +336,7 @@ def test_tables_without_runs_to_go_along() -> None:
         bs.fit("kaplan_n", runs, likelihood="ar1")
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_intervals_along_runs_cover() -> None:
     """Of A and C in 40 simulated tables: as often as 90 % along runs, too seldom with independent rows."""
     law, truth = Annealing(lam=0.999, alpha=0.5, L_0=2.6), {"A": 0.5, "C": 0.5}
