@@ -134,7 +134,7 @@ def deployment_for(law: AnyLaw, terms: Mapping[str, Term], cost: Cost | None = N
         The law has no allocation between N and D, one of its other inputs is not given, or a term is unknown or
         out of its range.
     """
-    if not {"N", "D"} <= set(law.inputs) or law.metric != "loss":
+    if not {"N", "D"} <= set(law.inputs) or "C" in law.inputs or law.metric != "loss":
         raise UsageError(
             f"law {law.name} predicts {law.metric} from {', '.join(law.inputs)}: it has no split of C between N and D "
             "(laws of N and D have one, such as chinchilla)"
