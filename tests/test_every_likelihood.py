@@ -55,12 +55,12 @@ def with_feature(feature: str, likelihood: str) -> pd.DataFrame:
 
 
 def ways() -> Iterator[Any]:
-    """Every likelihood with every feature; those that NUTS has to sample, but for one of each kind, are slow."""
+    """Every likelihood with every feature; those that NUTS has to sample, but for one of each kind, take minutes."""
     for likelihood in LIKELIHOODS:
         for feature in FEATURES:
             sampled = feature == "pool" or likelihood == "laplace"
             quick = not sampled or (likelihood, feature) in {("normal", "pool"), ("laplace", "loss_se")}
-            yield pytest.param(likelihood, feature, marks=() if quick else pytest.mark.slow)
+            yield pytest.param(likelihood, feature, marks=() if quick else pytest.mark.study)
 
 
 @pytest.mark.parametrize(("likelihood", "feature"), list(ways()))
