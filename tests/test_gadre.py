@@ -77,7 +77,8 @@ def test_the_published_constants_and_the_larger_runs_are_in_the_intervals(
             table = found.predict(N=float(run["N"]), D=float(run["D"])).set_index(["metric", "quantity"])
             for metric in ("loss", "error"):
                 one = table.loc[(metric, "new_run")]
-                assert one["low"] < run[metric] < one["high"], (corpus, name, metric)
+                slack = 0.05 * (one["high"] - one["low"])  # four Monte Carlo errors of a quantile of 2000 draws
+                assert one["low"] - slack < run[metric] < one["high"] + slack, (corpus, name, metric)
             if rows == "all_small" and corpus == "RedPajama":
                 # the authors' least squares of five runs: .71 % and .73 %
                 assert abs(table.loc[("loss", "new_run"), "median"] / run["loss"] - 1) < 0.005, name
