@@ -416,7 +416,7 @@ def measured(name: str, column: str, value: str) -> pd.DataFrame:
     return raw[raw[column] == value].reset_index(drop=True)
 
 
-@pytest.mark.slow
+@pytest.mark.study
 def test_gemstones_know_less_than_their_rows() -> None:
     rows = measured("gemstones", "subset", "hot")
     plain = fit("coupled", rows)
