@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import randomness  # noqa: F401  (shifts seeds)
 from scipy import stats
 
 from bayescale.catalogue import laws
+from bayescale.cli import main
 from bayescale.fit import Fit, fit
 from bayescale.law import Law, Param
 from bayescale.law.law import REGISTRY
@@ -242,6 +244,24 @@ def exact() -> Exact:
     data = data._replace(log_se=None)  # exact to the last digit: not even that of a measurement
     target = Target(Loglinear(), Normal(sigma=scale))
     return Exact(target, data, covariance @ design.T @ log_y / scale**2, covariance, float(evidence - log_y.sum()))
+
+
+Said = Callable[..., Any]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Said:
+    """Run a command; gives what it wrote, as an object where --json is asked for."""
+
+    def run(*arguments: str | Path, status: int = 0) -> Any:
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        done = capsys.readouterr()
+        assert ended.value.code == status, done.err
+        assert "this should not happen" not in done.err
+        return json.loads(done.out) if "--json" in arguments else done.out
+
+    return run
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

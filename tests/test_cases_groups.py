@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import shared_case
+from conftest import Said, shared_case
 
 from bayescale.cli import COMMANDS, main
 from bayescale.errors import CODES
@@ -25,23 +23,6 @@ from bayescale.report.subject import subject_of
 MIXES = {"curated": (1.889, 1.878, 1.900), "web": (2.015, 2.003, 2.026), "web+code": (1.946, 1.935, 1.956)}
 """Median and 90 % interval of the loss at the optimum of 1e24 FLOPs; those of curated are the table of cases'."""
 EXACT = {"E": 2.69, "A": 1606.4, "alpha": 0.34, "B": 3210.7, "beta": 0.36}
-
-Said = Callable[..., Any]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Said:
-    """Run a command; gives what it wrote, as an object where --json is asked for."""
-
-    def run(*arguments: str | Path, status: int = 0) -> Any:
-        with pytest.raises(SystemExit) as ended:
-            main([str(a) for a in arguments])
-        done = capsys.readouterr()
-        assert ended.value.code == status, done.err
-        assert "this should not happen" not in done.err
-        return json.loads(done.out) if "--json" in arguments else done.out
-
-    return run
 
 
 def fitted_to(folder: Path, *arguments: str) -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import shared_case, simulated
+from conftest import Said, shared_case, simulated
 
 import bayescale as bs
 from bayescale import models
@@ -26,23 +24,6 @@ TRUTH = 1.58
 """What the recipes of the table of cases were made with, at 1e23 FLOPs."""
 OF, OVER = "new", "old"
 LAW = {"E": 1.8, "A": 400.0, "alpha": 0.34, "B": 1200.0, "beta": 0.36}
-
-Said = Callable[..., Any]
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Said:
-    """Run a command; gives what it wrote, as an object where --json is asked for."""
-
-    def run(*arguments: str | Path, status: int = 0) -> Any:
-        with pytest.raises(SystemExit) as ended:
-            main([str(a) for a in arguments])
-        done = capsys.readouterr()
-        assert ended.value.code == status, done.err
-        assert "this should not happen" not in done.err
-        return json.loads(done.out) if "--json" in arguments else done.out
-
-    return run
 
 
 @pytest.fixture(scope="module")
